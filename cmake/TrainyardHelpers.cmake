@@ -1,0 +1,34 @@
+# Functions that every folder's CMakeLists.txt uses.
+
+# Warnings and sanitizers for a target of ours.
+function(trainyard_flags target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Werror)
+  if(TRAINYARD_SANITIZE AND NOT ARGV1 STREQUAL "NO_SANITIZE")
+    target_compile_options(${target} PRIVATE -fsanitize=${TRAINYARD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    target_link_options(${target} PUBLIC -fsanitize=${TRAINYARD_SANITIZE})
+  endif()
+endfunction()
+
+# trainyard_library(<folder> <sources>... [LIBS <libs>...]): the static library of one folder under lib/, as target ty_<folder>.
+function(trainyard_library name)
+  cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
+  add_library(ty_${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
+  target_include_directories(ty_${name} PUBLIC ${PROJECT_SOURCE_DIR}/lib)
+  target_link_libraries(ty_${name} PUBLIC ${ARG_LIBS})
+  trainyard_flags(ty_${name})
+endfunction()
+
+# trainyard_test(<name> <sources>... [LIBS <libs>...] [LABELS <labels>...] [TIMEOUT <s>]): a GoogleTest program, found by ctest as <name>.
+# Labels: none = a unit test in milliseconds; e2e = real processes; slow = more than 10 s; bench is not a test.
+function(trainyard_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "LIBS;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/lib ${PROJECT_SOURCE_DIR}/tests)
+  trainyard_flags(${name})
+  add_test(NAME ${name} COMMAND ${name})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}" SKIP_REGULAR_EXPRESSION "^SKIP: ")
+endfunction()
