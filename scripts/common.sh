@@ -1,0 +1,46 @@
+# What every script here uses; sourced with $root set to the project's directory. POSIX sh: a bare Debian has dash alone.
+
+say() { printf '%s\n' "trainyard: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+# The per-user cache, outside every build tree.
+trainyard_cache() { printf '%s\n' "${TRAINYARD_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/trainyard}"; }
+
+# jobs: how many compilers may run. One that includes LibTorch's headers takes up to 2 GB, so memory counts as well as cores.
+jobs() {
+  cores=$(nproc 2>/dev/null || echo 1)
+  gigabytes=$(awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo 2>/dev/null)
+  room=$(( ${gigabytes:-4} / 2 ))
+  [ "$room" -ge 1 ] || room=1
+  if [ "$room" -lt "$cores" ]; then echo "$room"; else echo "$cores"; fi
+}
+
+# lock <file> <what>: holds an exclusive lock on descriptor 9 until the caller (a subshell) ends.
+lock() {
+  exec 9>>"$1" || die "cannot write '$1': give another cache with TRAINYARD_CACHE_DIR"
+  flock -n 9 || { say "waiting: another process is making $2"; flock 9; }
+}
+
+# watch_size <directory> <expected MB> <what> <pid>: plain progress lines every 3 s while process <pid> lives.
+watch_size() {
+  waited=0
+  while kill -0 "$4" 2>/dev/null; do
+    sleep 1
+    waited=$((waited + 1))
+    [ $((waited % 3)) = 0 ] || continue
+    size=$(du -sm "$1" 2>/dev/null | cut -f1)
+    say "$3: ${size:-0} of about $2 MB, ${waited} s"
+  done
+}
+
+# wheel_platforms <machine> <newest glibc minor>: pip's --platform options; pip takes them literally, so each one that an
+# older wheel may carry is named.
+wheel_platforms() {
+  minor=17
+  options="--platform manylinux2014_$1 --platform linux_$1"
+  while [ "$minor" -le "$2" ]; do
+    options="--platform manylinux_2_${minor}_$1 $options"
+    minor=$((minor + 1))
+  done
+  printf '%s\n' "$options"
+}
