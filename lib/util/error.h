@@ -33,6 +33,7 @@ enum class Status : int32_t {
   kOutOfMemory = 17,
   kForked = 18,
   kInternal = 19,
+  kRunFailed = 20,
 };
 
 // A failure that says what, where and what to do next, in one line.

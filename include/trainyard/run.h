@@ -1,0 +1,457 @@
+/*
+ * trainyard/run.h: one execution of a job, as a future: submit, look, wait, cancel, read what it left.
+ * A run outlives the program that submitted it; ty_run_get attaches again by id. Not when that program is PID 1 of a container, a service
+ * whose control group is killed, or a Slurm step: start it under `systemd-run --scope` there.
+ * Threads: all calls on one run may run concurrently.
+ */
+#ifndef TRAINYARD_RUN_H_
+#define TRAINYARD_RUN_H_
+
+#include <trainyard/common.h>
+#include <trainyard/error.h>
+#include <trainyard/job.h>
+#include <trainyard/model.h>
+#include <trainyard/workspace.h>
+
+TY_EXTERN_C_BEGIN
+
+typedef struct ty_run ty_run;
+
+/** A run's state: one of TY_RUN_... */
+typedef int32_t ty_run_state;
+
+enum {
+  /** The record exists, nothing else does. */
+  TY_RUN_NOT_STARTED = 0,
+  /** Submitted; its supervisor is being started. */
+  TY_RUN_STARTING = 1,
+  /** A compute is being made. */
+  TY_RUN_PROVISIONING = 2,
+  /** Environment, downloads and snapshot are put in place. */
+  TY_RUN_PREPARING = 3,
+  /** Waits for slots or nodes. */
+  TY_RUN_QUEUED = 4,
+  /** Its ranks run. */
+  TY_RUN_RUNNING = 5,
+  /** Outputs and metrics are collected. */
+  TY_RUN_FINALIZING = 6,
+  /** Final: ended well. */
+  TY_RUN_COMPLETED = 7,
+  /** Final: ty_run_failure says why. */
+  TY_RUN_FAILED = 8,
+  /** Its processes are being ended. */
+  TY_RUN_CANCEL_REQUESTED = 9,
+  /** Final: none of its processes is left. */
+  TY_RUN_CANCELED = 10,
+  /** Its supervisor has not shown life for 30 s. The run may return to the state before. */
+  TY_RUN_NOT_RESPONDING = 11,
+  /** Held; it goes on later. */
+  TY_RUN_PAUSED = 12
+};
+
+/** Wait without a time limit. */
+#define TY_WAIT_FOREVER (-1)
+
+/** As the rank of a log or metric: the supervisor's own. */
+#define TY_RANK_RUNNER (-1)
+
+/**
+ * @param state  TY_RUN_...
+ * @return "Running", ...; "Unknown" for an unknown number; static
+ * @since 0.1
+ */
+TY_API const char *ty_run_state_name(ty_run_state state) TY_NOEXCEPT;
+
+/**
+ * @param state  TY_RUN_...
+ * @return 1 for Completed, Failed and Canceled, else 0
+ * @since 0.1
+ */
+TY_API int32_t ty_run_state_is_final(ty_run_state state) TY_NOEXCEPT;
+
+/**
+ * Submit a job. When the call returns TY_OK the run is recorded and synced to disk, and its supervisor process is on its way.
+ *
+ * @param workspace   where
+ * @param experiment  the group of runs; made when it is new. 1 to 250 of letters, digits, '-', '_', '.'
+ * @param job         what to run; may be changed or freed after the call
+ * @param out_run     [out] free with ty_run_free
+ * @param err         [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND (source directory, program or data missing), TY_ERR_ALREADY_EXISTS (the run id is another job's), TY_ERR_NO_SPACE,
+ *         TY_ERR_PERMISSION, TY_ERR_IO, TY_ERR_RUNTIME (no runner)
+ * @since 0.1
+ */
+TY_API ty_status ty_run_submit(ty_workspace *workspace, const char *experiment, const ty_job *job, ty_run **out_run,
+                               ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Attach to a run by id, from any process.
+ *
+ * @param workspace  where
+ * @param run_id     the id
+ * @param out_run    [out] free with ty_run_free
+ * @param err        [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_get(ty_workspace *workspace, const char *run_id, ty_run **out_run, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * The run that this process is a rank of, found by the variables TRAINYARD_WORKSPACE and TRAINYARD_RUN_ID. Metrics logged through it belong to
+ * the rank in the variable RANK.
+ *
+ * @param out_run  [out] free with ty_run_free
+ * @param err      [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND (this process is not part of a run)
+ * @since 0.1
+ */
+TY_API ty_status ty_run_current(ty_run **out_run, ty_error **err) TY_NOEXCEPT;
+
+/** @param run  the run, or NULL. The run itself goes on. @since 0.1 */
+TY_API void ty_run_free(ty_run *run) TY_NOEXCEPT;
+
+/**
+ * @param run  the run
+ * @return its id, borrowed; NULL for NULL
+ * @since 0.1
+ */
+TY_API const char *ty_run_id(const ty_run *run) TY_NOEXCEPT;
+
+/**
+ * @param run  the run
+ * @return its experiment, borrowed; NULL for NULL
+ * @since 0.1
+ */
+TY_API const char *ty_run_experiment(const ty_run *run) TY_NOEXCEPT;
+
+/**
+ * @param run        the run
+ * @param out_state  [out] TY_RUN_...
+ * @param err        [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND (deleted meanwhile), TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_get_state(const ty_run *run, ty_run_state *out_state, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Wait until the run is in a final state or the time is over. A timeout is not an error: look at the state.
+ *
+ * @param run         the run
+ * @param timeout_ms  0 only looks; TY_WAIT_FOREVER
+ * @param out_state   [out, optional] the state when the call returned
+ * @param err         [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_wait(const ty_run *run, int64_t timeout_ms, ty_run_state *out_state, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Write the run's progress for people to a file descriptor until the run is final: its id, the logs of rank 0 as they grow, and an execution summary.
+ *
+ * @param run        the run
+ * @param output_fd  where to write; -1 writes nothing and only waits
+ * @param out_state  [out, optional] the final state
+ * @param err        [out, optional]
+ * @return TY_OK, TY_ERR_IO, TY_ERR_NOT_FOUND
+ * @since 0.1
+ */
+TY_API ty_status ty_run_wait_for_completion(const ty_run *run, int32_t output_fd, ty_run_state *out_state, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Ask that all processes of the run end (SIGTERM, after 5 s SIGKILL) and return at once. Ends as Canceled when none is left. Asking again or asking a run
+ * that has ended does nothing.
+ *
+ * @param run  the run
+ * @param err  [out, optional]
+ * @return TY_OK, TY_ERR_IO, TY_ERR_NOT_FOUND
+ * @since 0.1
+ */
+TY_API ty_status ty_run_cancel(const ty_run *run, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Ask the run to end well and return at once: a training job finishes its step, evaluates, keeps its best and completes; a command gets SIGTERM and completes
+ * when it then exits with 0.
+ *
+ * @param run  the run
+ * @param err  [out, optional]
+ * @return TY_OK, TY_ERR_INVALID_STATE (it has ended), TY_ERR_IO, TY_ERR_NOT_FOUND
+ * @since 0.1
+ */
+TY_API ty_status ty_run_request_stop(const ty_run *run, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Why the run failed.
+ *
+ * @param run          the run
+ * @param out_failure  [out] NULL when the run has not failed; else status TY_ERR_RUN_FAILED, a message, and details "code" ("exit_code", "signal", "out_of_memory",
+ *                     "time_limit", "runner_died", "data", "weights", "nan_loss", ...), "rank", "node", "exit_code", "signal", "stderr" (last lines) where known;
+ *                     free with ty_error_free
+ * @param err          [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_failure(const ty_run *run, ty_error **out_failure, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * The whole record.
+ *
+ * @param run       the run
+ * @param out_json  [out] an object: id, experiment, display_name, kind, state, compute, parent, created_ms, started_ms, ended_ms, rank_count, snapshot, tags, properties,
+ *                  error, job; times not yet known are null; free with ty_string_free
+ * @param err       [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_to_json(const ty_run *run, char **out_json, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Read what a rank has written to standard output and error, by byte offset.
+ *
+ * @param run       the run
+ * @param rank      0 to rank count - 1, or TY_RANK_RUNNER for the supervisor's own log
+ * @param offset    where to start, in bytes
+ * @param buffer    receives up to `size` bytes; not NUL-terminated
+ * @param size      bytes
+ * @param out_read  [out] bytes read; 0: nothing there yet, or the end
+ * @param err       [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND (no such rank), TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_log_read(const ty_run *run, int32_t rank, uint64_t offset, void *buffer, size_t size, size_t *out_read,
+                                 ty_error **err) TY_NOEXCEPT;
+
+/* ---- metrics ------------------------------------------------------------------------------------------------------------------------------ */
+
+/**
+ * Append one point to a metric of this rank. Survives a kill of the process from the moment the call returns; ty_run_flush makes it survive a power cut.
+ *
+ * @param run    the run
+ * @param name   1 to 255 bytes of UTF-8
+ * @param value  any double
+ * @param step   >= 0, or -1: the next number of this name
+ * @param err    [out, optional]
+ * @return TY_OK, TY_ERR_INVALID_STATE (the run has ended), TY_ERR_NO_SPACE, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_log_metric(const ty_run *run, const char *name, double value, int64_t step, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Append many points to one metric of this rank, at the current time.
+ *
+ * @param run     the run
+ * @param name    1 to 255 bytes of UTF-8
+ * @param values  `count` values
+ * @param steps   `count` steps, or NULL: the next numbers of this name
+ * @param count   how many
+ * @param err     [out, optional]
+ * @return TY_OK, TY_ERR_INVALID_STATE, TY_ERR_NO_SPACE, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_log_metrics(const ty_run *run, const char *name, const double *values, const int64_t *steps, size_t count,
+                                    ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Report progress, for event streams.
+ *
+ * @param run   the run
+ * @param json  an object; the training engine gives {"epoch","epochs","step","steps","loss","accuracy","images_per_second","time_left_ms"}
+ * @param err   [out, optional]
+ * @return TY_OK, TY_ERR_INVALID_STATE, TY_ERR_NO_SPACE, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_log_progress(const ty_run *run, const char *json, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Make everything logged through this handle durable against a power cut.
+ * @param run  the run
+ * @param err  [out, optional]
+ * @return TY_OK, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_flush(const ty_run *run, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * The names of the run's metrics, sorted.
+ * @param run        the run
+ * @param out_names  [out] free with ty_string_list_free
+ * @param err        [out, optional]
+ * @return TY_OK, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_list_metrics(const ty_run *run, ty_string_list **out_names, ty_error **err) TY_NOEXCEPT;
+
+/** The points of one metric. Immutable. */
+typedef struct ty_metric_series ty_metric_series;
+
+/**
+ * Read a metric's history, also while the run goes on.
+ *
+ * @param run         the run
+ * @param name        the metric
+ * @param query_json  NULL for all of every rank, or an object with any of: "rank", "first_step", "last_step", "offset" (points to skip), "limit" (default 100000),
+ *                    "downsample_to" (at most this many points, extremes kept)
+ * @param out_series  [out] points in order of rank and time of logging; free with ty_metric_series_free
+ * @param err         [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND (no such metric), TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_get_metric(const ty_run *run, const char *name, const char *query_json, ty_metric_series **out_series,
+                                   ty_error **err) TY_NOEXCEPT;
+
+/**
+ * The last value of a metric.
+ *
+ * @param run        the run
+ * @param name       the metric
+ * @param out_value  [out] of the highest-numbered rank's last point when several ranks logged it
+ * @param err        [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_get_metric_value(const ty_run *run, const char *name, double *out_value, ty_error **err) TY_NOEXCEPT;
+
+/** @param series  the series, or NULL @return points in it @since 0.1 */
+TY_API size_t ty_metric_series_size(const ty_metric_series *series) TY_NOEXCEPT;
+/** @param series  the series, or NULL @return points that the query matched before offset, limit and downsampling @since 0.1 */
+TY_API int64_t ty_metric_series_total(const ty_metric_series *series) TY_NOEXCEPT;
+/** @param series  the series, or NULL @return `size` steps, borrowed; NULL when empty @since 0.1 */
+TY_API const int64_t *ty_metric_series_steps(const ty_metric_series *series) TY_NOEXCEPT;
+/** @param series  the series, or NULL @return `size` times in Unix milliseconds, borrowed; NULL when empty @since 0.1 */
+TY_API const int64_t *ty_metric_series_times(const ty_metric_series *series) TY_NOEXCEPT;
+/** @param series  the series, or NULL @return `size` values, borrowed; NULL when empty @since 0.1 */
+TY_API const double *ty_metric_series_values(const ty_metric_series *series) TY_NOEXCEPT;
+/** @param series  the series, or NULL @return `size` ranks, borrowed; NULL when empty @since 0.1 */
+TY_API const int32_t *ty_metric_series_ranks(const ty_metric_series *series) TY_NOEXCEPT;
+/** @param series  the series, or NULL @since 0.1 */
+TY_API void ty_metric_series_free(ty_metric_series *series) TY_NOEXCEPT;
+
+/* ---- tags, properties, files ---------------------------------------------------------------------------------------------------------------- */
+
+/**
+ * Set or change a tag.
+ * @param run    the run
+ * @param key    1 to 100 bytes
+ * @param value  up to 1000 bytes; NULL removes the tag
+ * @param err    [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_set_tag(const ty_run *run, const char *key, const char *value, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Set a property. Properties never change.
+ * @param run    the run
+ * @param key    1 to 100 bytes
+ * @param value  up to 1000 bytes
+ * @param err    [out, optional]
+ * @return TY_OK, TY_ERR_ALREADY_EXISTS (it has another value), TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_set_property(const ty_run *run, const char *key, const char *value, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * @param run        the run
+ * @param key        the tag
+ * @param out_value  [out] free with ty_string_free
+ * @param err        [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_get_tag(const ty_run *run, const char *key, char **out_value, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * @param run        the run
+ * @param key        the property
+ * @param out_value  [out] free with ty_string_free
+ * @param err        [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_get_property(const ty_run *run, const char *key, char **out_value, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * The files of the run: "outputs/...", "logs/...", "user_logs/std_log.txt", "system_logs/runner.log", sorted. The same names while it runs and after.
+ *
+ * @param run        the run
+ * @param prefix     only names that start with it; NULL for all
+ * @param out_names  [out] free with ty_string_list_free
+ * @param err        [out, optional]
+ * @return TY_OK, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_list_files(const ty_run *run, const char *prefix, ty_string_list **out_names, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Copy a file of the run to a path of yours. The file appears there whole or not at all.
+ *
+ * @param run          the run
+ * @param name         as ty_run_list_files gives it
+ * @param destination  a file path, or an existing directory
+ * @param err          [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_download_file(const ty_run *run, const char *name, const char *destination, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Copy all files whose names start with a prefix into a directory, under their names.
+ *
+ * @param run        the run
+ * @param prefix     such as "outputs/"; NULL for all
+ * @param directory  made when it does not exist
+ * @param err        [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND (no such file), TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_download_files(const ty_run *run, const char *prefix, const char *directory, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Add a file to the run.
+ *
+ * @param run   the run
+ * @param name  "outputs/..." or "logs/..."; no ".." in it
+ * @param path  the file to copy
+ * @param err   [out, optional]
+ * @return TY_OK, TY_ERR_ALREADY_EXISTS, TY_ERR_NOT_FOUND, TY_ERR_NO_SPACE, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_upload_file(const ty_run *run, const char *name, const char *path, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Register a model from files of the run.
+ *
+ * @param run         the run; it may still be going on
+ * @param model_name  1 to 250 of letters, digits, '-', '_', '.'
+ * @param path        a file or directory of the run, such as "outputs" or "outputs/model.safetensors"; NULL: "outputs"
+ * @param out_model   [out, optional] version = highest version ever of this name + 1; free with ty_model_free
+ * @param err         [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_NO_SPACE, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_register_model(const ty_run *run, const char *model_name, const char *path, ty_model **out_model,
+                                       ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Put the run's source directory, as it was at submit, into a directory.
+ *
+ * @param run        the run
+ * @param directory  made when it does not exist; must be empty
+ * @param err        [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND (the run has no source directory), TY_ERR_ALREADY_EXISTS (not empty), TY_ERR_NO_SPACE, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_restore_snapshot(const ty_run *run, const char *directory, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Delete an ended run with its logs, metrics and files. Models registered from it stay.
+ *
+ * @param run  the run; the handle must still be freed
+ * @param err  [out, optional]
+ * @return TY_OK, TY_ERR_INVALID_STATE (it has not ended), TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_delete(const ty_run *run, ty_error **err) TY_NOEXCEPT;
+
+TY_EXTERN_C_END
+
+#endif /* TRAINYARD_RUN_H_ */

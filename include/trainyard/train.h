@@ -1,0 +1,112 @@
+/*
+ * trainyard/train.h: the settings of a training job. ty_train_config_describe lists every key with type, default, range and meaning.
+ * Threads: one thread at a time, except for calls that take `const ty_train_config *`.
+ */
+#ifndef TRAINYARD_TRAIN_H_
+#define TRAINYARD_TRAIN_H_
+
+#include <trainyard/common.h>
+#include <trainyard/error.h>
+
+TY_EXTERN_C_BEGIN
+
+typedef struct ty_train_config ty_train_config;
+
+/**
+ * @param out_config  [out] every setting at its default; free with ty_train_config_free
+ * @param err         [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_train_config_new(ty_train_config **out_config, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Read settings from nested JSON, {"optimizer":{"lr":0.01}}; what is left out keeps its default. An unknown key is an error that names it and the nearest known one.
+ * @param json        the text
+ * @param out_config  [out] free with ty_train_config_free
+ * @param err         [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_train_config_from_json(const char *json, ty_train_config **out_config, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * @param config    the settings
+ * @param out_json  [out] nested JSON of all settings; free with ty_string_free
+ * @param err       [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_train_config_to_json(const ty_train_config *config, char **out_json, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * All settings as a JSON array of {"key","type","default","minimum","maximum","choices","doc"}.
+ * @param out_json  [out] free with ty_string_free
+ * @param err       [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_train_config_describe(char **out_json, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Set a setting of type string.
+ * @param config  the settings
+ * @param key     dotted: "data.directory", "model.architecture", "model.weights", "model.mode", "device", ...
+ * @param value   the value
+ * @param err     [out, optional]; details: "key"
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_train_config_set_string(ty_train_config *config, const char *key, const char *value, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Set a setting of type integer (or number).
+ * @param config  the settings
+ * @param key     dotted: "train.epochs", "train.batch_size", "train.seed", "schedule.step_size", ...
+ * @param value   the value
+ * @param err     [out, optional]; details: "key"
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_train_config_set_int(ty_train_config *config, const char *key, int64_t value, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Set a setting of type number.
+ * @param config  the settings
+ * @param key     dotted: "optimizer.lr", "optimizer.momentum", "schedule.gamma", ...
+ * @param value   the value
+ * @param err     [out, optional]; details: "key"
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_train_config_set_double(ty_train_config *config, const char *key, double value, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Set a setting of type bool.
+ * @param config  the settings
+ * @param key     dotted
+ * @param value   0 or 1
+ * @param err     [out, optional]; details: "key"
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_train_config_set_bool(ty_train_config *config, const char *key, int32_t value, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Set a setting that is a list of numbers.
+ * @param config  the settings
+ * @param key     dotted: "transform.mean", "transform.std"
+ * @param values  `count` numbers
+ * @param count   how many
+ * @param err     [out, optional]; details: "key"
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_train_config_set_doubles(ty_train_config *config, const char *key, const double *values, size_t count, ty_error **err) TY_NOEXCEPT;
+
+/** @param config  the settings, or NULL @since 0.1 */
+TY_API void ty_train_config_free(ty_train_config *config) TY_NOEXCEPT;
+
+TY_EXTERN_C_END
+
+#endif /* TRAINYARD_TRAIN_H_ */

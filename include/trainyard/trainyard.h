@@ -1,0 +1,17 @@
+/* trainyard/trainyard.h: all of the API. */
+#ifndef TRAINYARD_TRAINYARD_H_
+#define TRAINYARD_TRAINYARD_H_
+
+#include <trainyard/common.h>
+#include <trainyard/error.h>
+#include <trainyard/event.h>
+#include <trainyard/job.h>
+#include <trainyard/log.h>
+#include <trainyard/model.h>
+#include <trainyard/predict.h>
+#include <trainyard/run.h>
+#include <trainyard/train.h>
+#include <trainyard/version.h>
+#include <trainyard/workspace.h>
+
+#endif /* TRAINYARD_TRAINYARD_H_ */

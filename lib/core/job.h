@@ -1,0 +1,60 @@
+// The description of what to run. Immutable once submitted. Thread rule: a value.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/run.h"
+#include "core/train_config.h"
+#include "util/json.h"
+
+namespace trainyard {
+
+struct Resources {
+  int32_t gpus = 0;
+  int32_t cpus = 0;                               // 0 = no demand
+  uint64_t memory_bytes = 0;                      // 0 = no demand
+  int32_t priority = 0;                           // higher first
+  int64_t time_limit_ms = int64_t{30} * 86400000;  // of the ranks, from Running on; 30 days
+};
+
+struct Retries {
+  int32_t maximum = 0;                      // relaunches after a failure
+  std::vector<int32_t> never_on_exit_codes;  // these fail at once
+};
+
+struct Job {
+  static constexpr int64_t kSchemaVersion = 1;
+
+  RunKind kind = RunKind::kCommand;  // kCommand or kTrain
+  std::string run_id;                // chosen by the caller; empty = made at submit
+  std::string display_name;
+  std::string source_directory;      // copied into the run; empty = the run starts in an empty directory
+  std::vector<std::string> command;  // argv; empty for kTrain or when `shell_command` is set
+  std::string shell_command;         // one line for /bin/sh -c
+  std::vector<std::string> arguments;  // appended to the command
+  std::map<std::string, std::string> variables;
+  std::map<std::string, std::string> secrets;  // values never leave memory: JSON holds their names only
+  std::string environment = "system";
+  std::string compute = "local";
+  Resources resources;
+  Retries retries;
+  int32_t process_count = 1;  // local ranks
+  std::optional<TrainConfig> train;
+  std::map<std::string, std::string> tags;
+
+  // Throws Error::InvalidArgument: what is missing or does not fit together, and which call sets it.
+  void Check() const;
+
+  // job.json. `Hash` is the SHA-256 of the canonical form without run_id.
+  Json ToJson() const;
+  static Job FromJson(const Json &json);
+  static Job Parse(std::string_view text, std::string_view source_name);
+  std::string Hash() const;
+};
+
+}  // namespace trainyard

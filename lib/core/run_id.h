@@ -1,0 +1,18 @@
+// Names: run ids, experiments, models. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace trainyard {
+
+// "<experiment slug>_<utc seconds>_<10 base32>": at most 64 of [a-z0-9_-], valid for Azure ML and MLflow too.
+std::string MakeRunId(std::string_view experiment, int64_t now_ms);
+
+// Throw Error::InvalidArgument that says which characters are allowed.
+void CheckRunId(std::string_view id);
+void CheckExperimentName(std::string_view name);  // 1 to 250 of letters, digits, '-', '_', '.', starting with a letter or digit
+void CheckModelName(std::string_view name);       // the same rule
+
+}  // namespace trainyard
