@@ -14,7 +14,7 @@ function(trainyard_library name)
   cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
   add_library(ty_${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
   target_include_directories(ty_${name} PUBLIC ${PROJECT_SOURCE_DIR}/lib)
-  target_link_libraries(ty_${name} PUBLIC ${ARG_LIBS})
+  target_link_libraries(ty_${name} PUBLIC ${ARG_LIBS} ty_build_id)
   trainyard_flags(ty_${name})
 endfunction()
 
