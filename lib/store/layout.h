@@ -1,0 +1,64 @@
+// Where things are inside a workspace directory. Pure path arithmetic: values, thread-safe.
+//
+//   <workspace>/trainyard.db          SQLite            workspace.lock  shared by every process that has it open
+//   objects/ab/cdef...                by SHA-256        environments/<hash>/
+//   runs/<run id>/job.json            the job as submitted
+//                 code/  outputs/  logs/  user_logs/  system_logs/  journal/
+//                 lock                flock held by the supervisor while it lives
+//                 heartbeat           8-byte counter, little-endian, overwritten by the supervisor
+//                 bell                rewritten after each change of the run's record, so that watchers wake
+//                 control/cancel  control/stop      requests to the supervisor: the file exists
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace trainyard {
+
+class RunLayout {
+ public:
+  explicit RunLayout(std::string root) : root_(std::move(root)) {}
+  const std::string &Root() const { return root_; }
+  std::string JobJson() const { return root_ + "/job.json"; }
+  std::string Code() const { return root_ + "/code"; }
+  std::string CodeOutputs() const { return root_ + "/code/outputs"; }  // while it runs
+  std::string CodeLogs() const { return root_ + "/code/logs"; }
+  std::string Outputs() const { return root_ + "/outputs"; }  // afterwards
+  std::string Logs() const { return root_ + "/logs"; }
+  std::string UserLogs() const { return root_ + "/user_logs"; }
+  // std_log.txt of a run with one rank, std_log_<rank>.txt otherwise.
+  std::string StdLog(int rank, int rank_count) const { return UserLogs() + "/" + StdLogName(rank, rank_count); }
+  static std::string StdLogName(int rank, int rank_count) {
+    return rank_count <= 1 ? "std_log.txt" : "std_log_" + std::to_string(rank) + ".txt";
+  }
+  std::string SystemLogs() const { return root_ + "/system_logs"; }
+  std::string RunnerLog() const { return root_ + "/system_logs/runner.log"; }
+  std::string EnvironmentBuildLog() const { return root_ + "/system_logs/environment_build.log"; }
+  std::string Journal() const { return root_ + "/journal"; }
+  std::string Lock() const { return root_ + "/lock"; }
+  std::string Heartbeat() const { return root_ + "/heartbeat"; }
+  std::string Bell() const { return root_ + "/bell"; }
+  std::string Control() const { return root_ + "/control"; }
+  std::string CancelFile() const { return root_ + "/control/cancel"; }
+  std::string StopFile() const { return root_ + "/control/stop"; }
+
+ private:
+  std::string root_;
+};
+
+class Layout {
+ public:
+  explicit Layout(std::string root) : root_(std::move(root)) {}
+  const std::string &Root() const { return root_; }
+  std::string Database() const { return root_ + "/trainyard.db"; }
+  std::string Lock() const { return root_ + "/workspace.lock"; }
+  std::string Objects() const { return root_ + "/objects"; }
+  std::string Environments() const { return root_ + "/environments"; }
+  std::string Runs() const { return root_ + "/runs"; }
+  RunLayout Run(std::string_view run_id) const { return RunLayout(root_ + "/runs/" + std::string(run_id)); }
+
+ private:
+  std::string root_;
+};
+
+}  // namespace trainyard

@@ -1,0 +1,67 @@
+// Metrics of runs: journals folded into chunks, and queries over both. Thread-safe.
+//
+// A chunk is one row of `metric_chunks`: up to 4096 consecutive points of one name in one journal segment. Its columns
+// are packed one after the other into `data`, each of `count` entries:
+//   1. steps     zigzag varints: the first, then differences
+//   2. times     the same
+//   3. ordinals  varints: position of the point among all points and progress records of its segment (so that event
+//   streams
+//                replay the exact order when the segment is gone): the first, then differences
+//   4. values    IEEE 754 doubles, little-endian
+// Progress records are chunks of kind 1: times, ordinals, then {varint length, text} each.
+// A segment's chunks and its row in `metric_segments` are committed together, then its file goes: a crash in between
+// leaves a file that the next fold only removes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/metric.h"
+#include "store/database.h"
+#include "store/journal.h"
+
+namespace trainyard {
+
+struct FoldResult {
+  int64_t segments = 0;
+  int64_t points = 0;
+  int64_t skipped_bytes = 0;  // damaged
+};
+
+// A packed chunk, decoded.
+struct MetricChunk {
+  std::string name;  // empty = progress
+  std::vector<int64_t> ordinals;
+  std::vector<MetricPoint> points;  // progress: step and value unused
+  std::vector<std::string> texts;   // progress only
+};
+
+class MetricStore {
+ public:
+  explicit MetricStore(Database *database) : database_(database) {}
+
+  // Folds the segments that their writer has sealed (`all` false: while the run runs) or every one (`all` true: no
+  // writer lives any more). Segments that end in the middle of a frame are folded up to there.
+  FoldResult Fold(std::string_view run_id, bool all);
+
+  MetricSeries Query(std::string_view run_id, const MetricQuery &query);
+  std::vector<MetricSummary> ListNames(std::string_view run_id);
+
+  // For event streams.
+  std::vector<SegmentId> FoldedSegments(std::string_view run_id);
+  // Descriptors of the chunks of a folded segment with an ordinal >= `from`, by first ordinal; and one chunk.
+  struct ChunkRef {
+    int64_t id = 0;
+    int64_t first_ordinal = 0;
+  };
+  std::vector<ChunkRef> SegmentChunks(std::string_view run_id, const SegmentId &segment, int64_t from);
+  MetricChunk LoadChunk(int64_t id);
+
+ private:
+  Database *database_;
+};
+
+}  // namespace trainyard

@@ -1,0 +1,43 @@
+// The files of a run under the names of the API: outputs/..., logs/..., user_logs/..., system_logs/... While the run
+// runs outputs/ and logs/ are code/outputs and code/logs. azureml-logs/70_driver_log[_<rank>].txt is accepted for
+// user_logs/std_log[_<rank>].txt. Symlinks are neither listed nor followed out of the run's directory. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/model.h"
+#include "store/layout.h"
+
+namespace trainyard {
+
+struct FilePage {
+  std::vector<StoredFile> files;  // sorted by path; sha256 empty
+  std::string next_page_token;
+};
+
+class RunFiles {
+ public:
+  explicit RunFiles(RunLayout layout) : layout_(std::move(layout)) {}
+
+  FilePage List(std::string_view prefix = {}, int32_t limit = 1000, std::string_view page_token = {}) const;
+  // Path on disk of a name; Error kNotFound when absent, kInvalidArgument for a name that is none.
+  std::string Resolve(std::string_view name) const;
+  // Copies a local file in as outputs/... or logs/... (atomically; an existing one is replaced).
+  void Upload(const std::string &local_path, std::string_view name) const;
+  // Copies one file to `local_path` (a directory: under its base name).
+  void Download(std::string_view name, const std::string &local_path) const;
+  // Every file under `prefix` into `directory`, with its whole name below; answers how many.
+  int64_t DownloadAll(std::string_view prefix, const std::string &directory) const;
+  // A directory of outputs to register as a model, or a file: "outputs" or "outputs/x".
+  std::string ResolveTree(std::string_view name) const;
+
+ private:
+  std::string Place(std::string_view name) const;
+
+  RunLayout layout_;
+};
+
+}  // namespace trainyard

@@ -1,0 +1,44 @@
+// Waking up when a run changes: one inotify instance and one thread for the whole process, started with the first
+// subscription and with all signals blocked; adaptive polling (5 to 200 ms) where inotify is missing or exhausted.
+// Thread-safe; a Subscription may be waited on by one thread while others poll its descriptor. In a forked child
+// everything answers Error kForked.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "store/layout.h"
+
+namespace trainyard {
+
+class Subscription {
+ public:
+  ~Subscription();
+  Subscription(const Subscription &) = delete;
+  Subscription &operator=(const Subscription &) = delete;
+
+  // Readable (POLLIN) while something may have changed since Clear.
+  int fd() const;
+  // Call before looking at the run: what changes from here on makes fd() readable again.
+  void Clear();
+  // Makes fd() readable now.
+  void Wake();
+  // True when something may have changed; false after `timeout_ms` (-1 = no limit).
+  bool Wait(int64_t timeout_ms);
+  bool polling() const;  // no inotify for this one
+
+ private:
+  friend std::unique_ptr<Subscription> WatchRun(const RunLayout &run);
+  Subscription() = default;
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+// Changes of the run's record, logs and journals.
+std::unique_ptr<Subscription> WatchRun(const RunLayout &run);
+
+// Tests only: inotify answers ENOSPC from now on.
+void SetInotifyExhaustedForTest(bool exhausted);
+
+}  // namespace trainyard
