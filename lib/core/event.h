@@ -20,12 +20,12 @@ enum EventKind : uint32_t {
 struct Event {
   uint32_t kind = 0;
   int64_t time_ms = 0;
-  int32_t rank = -1;                        // log, metric, progress
-  RunState state = RunState::kNotStarted;   // state
-  std::string text;                         // log: the line without its end; progress: a JSON object
-  std::string name;                         // metric
-  int64_t step = 0;                         // metric
-  double value = 0;                         // metric
+  int32_t rank = -1;                       // log, metric, progress
+  RunState state = RunState::kNotStarted;  // state
+  std::string text;                        // log: the line without its end; progress: a JSON object
+  std::string name;                        // metric
+  int64_t step = 0;                        // metric
+  double value = 0;                        // metric
 };
 
 }  // namespace trainyard

@@ -16,14 +16,14 @@ namespace trainyard {
 
 struct Resources {
   int32_t gpus = 0;
-  int32_t cpus = 0;                               // 0 = no demand
-  uint64_t memory_bytes = 0;                      // 0 = no demand
-  int32_t priority = 0;                           // higher first
+  int32_t cpus = 0;                                // 0 = no demand
+  uint64_t memory_bytes = 0;                       // 0 = no demand
+  int32_t priority = 0;                            // higher first
   int64_t time_limit_ms = int64_t{30} * 86400000;  // of the ranks, from Running on; 30 days
 };
 
 struct Retries {
-  int32_t maximum = 0;                      // relaunches after a failure
+  int32_t maximum = 0;                       // relaunches after a failure
   std::vector<int32_t> never_on_exit_codes;  // these fail at once
 };
 
@@ -33,9 +33,9 @@ struct Job {
   RunKind kind = RunKind::kCommand;  // kCommand or kTrain
   std::string run_id;                // chosen by the caller; empty = made at submit
   std::string display_name;
-  std::string source_directory;      // copied into the run; empty = the run starts in an empty directory
-  std::vector<std::string> command;  // argv; empty for kTrain or when `shell_command` is set
-  std::string shell_command;         // one line for /bin/sh -c
+  std::string source_directory;        // copied into the run; empty = the run starts in an empty directory
+  std::vector<std::string> command;    // argv; empty for kTrain or when `shell_command` is set
+  std::string shell_command;           // one line for /bin/sh -c
   std::vector<std::string> arguments;  // appended to the command
   std::map<std::string, std::string> variables;
   std::map<std::string, std::string> secrets;  // values never leave memory: JSON holds their names only

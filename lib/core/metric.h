@@ -19,8 +19,8 @@ struct MetricQuery {
   std::string name;
   std::optional<int32_t> rank;  // unset = all ranks, ordered by (rank, position)
   std::optional<int64_t> first_step, last_step;
-  int64_t offset = 0;        // points to skip, for pages
-  int64_t limit = 100000;    // at most this many points
+  int64_t offset = 0;         // points to skip, for pages
+  int64_t limit = 100000;     // at most this many points
   int64_t downsample_to = 0;  // 0 = every point; else at most this many, extremes kept
 };
 

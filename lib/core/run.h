@@ -21,14 +21,14 @@ enum class RunKind : int32_t {
 
 // Why a run failed. Empty code = no error.
 struct RunError {
-  std::string code;     // "exit_code", "signal", "out_of_memory", "runner_died", "time_limit", "invalid_job", "data", ...
+  std::string code;  // "exit_code", "signal", "out_of_memory", "runner_died", "time_limit", "invalid_job", "data", ...
   std::string message;  // one line: what, where, what to do next
   int32_t rank = -1;    // the rank to blame; -1 = none
   std::string node;
   std::optional<int32_t> exit_code;
-  std::string signal;         // "SIGSEGV"; empty = none
-  std::string stderr_tail;    // the last lines of the rank's standard error, secrets masked
-  std::string details_json;   // more, as a JSON object; empty = none
+  std::string signal;        // "SIGSEGV"; empty = none
+  std::string stderr_tail;   // the last lines of the rank's standard error, secrets masked
+  std::string details_json;  // more, as a JSON object; empty = none
 };
 
 // A process that can be told from a later one with the same number.

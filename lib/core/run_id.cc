@@ -8,9 +8,15 @@
 namespace trainyard {
 namespace {
 
-bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
-bool IsUpper(char c) { return c >= 'A' && c <= 'Z'; }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsLower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+bool IsUpper(char c) {
+  return c >= 'A' && c <= 'Z';
+}
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 constexpr size_t kMaxRunId = 64;
 constexpr size_t kMaxName = 250;
@@ -42,10 +48,15 @@ std::string MakeRunId(std::string_view experiment, int64_t now_ms) {
 void CheckRunId(std::string_view id) {
   const auto allowed = [](char c) { return IsLower(c) || IsDigit(c) || c == '-' || c == '_'; };
   if (!id.empty() && id.size() <= kMaxRunId && std::all_of(id.begin(), id.end(), allowed)) return;
-  throw Error::InvalidArgument("run id '" + std::string(id.substr(0, 80)) + "' must be 1 to 64 of a-z, 0-9, '_' and '-'");
+  throw Error::InvalidArgument("run id '" + std::string(id.substr(0, 80)) +
+                               "' must be 1 to 64 of a-z, 0-9, '_' and '-'");
 }
 
-void CheckExperimentName(std::string_view name) { CheckName("experiment", name); }
-void CheckModelName(std::string_view name) { CheckName("model", name); }
+void CheckExperimentName(std::string_view name) {
+  CheckName("experiment", name);
+}
+void CheckModelName(std::string_view name) {
+  CheckName("model", name);
+}
 
 }  // namespace trainyard

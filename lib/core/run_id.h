@@ -12,7 +12,8 @@ std::string MakeRunId(std::string_view experiment, int64_t now_ms);
 
 // Throw Error::InvalidArgument that says which characters are allowed.
 void CheckRunId(std::string_view id);
-void CheckExperimentName(std::string_view name);  // 1 to 250 of letters, digits, '-', '_', '.', starting with a letter or digit
-void CheckModelName(std::string_view name);       // the same rule
+void CheckExperimentName(
+    std::string_view name);  // 1 to 250 of letters, digits, '-', '_', '.', starting with a letter or digit
+void CheckModelName(std::string_view name);  // the same rule
 
 }  // namespace trainyard

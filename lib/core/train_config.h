@@ -1,5 +1,5 @@
-// The settings of a training job: one visible table (train_config.cc) of dotted keys with type, default, range and meaning;
-// values by key; nested JSON in and out. Thread rule: a value.
+// The settings of a training job: one visible table (train_config.cc) of dotted keys with type, default, range and
+// meaning; values by key; nested JSON in and out. Thread rule: a value.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,196 @@
+#include "core/job.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/run_id.h"
+#include "util/error.h"
+#include "util/hash.h"
+
+namespace trainyard {
+namespace {
+
+constexpr size_t kMaxTagKey = 100;
+constexpr size_t kMaxTagValue = 1000;
+constexpr int32_t kMaxProcesses = 1024;
+
+std::string_view KindName(RunKind kind) {
+  switch (kind) {
+    case RunKind::kCommand:
+      return "command";
+    case RunKind::kTrain:
+      return "train";
+    case RunKind::kScript:
+      return "script";
+    case RunKind::kHost:
+      return "host";
+  }
+  return "command";
+}
+
+RunKind KindFromJson(const Json &json) {
+  const std::string name = json.AsString();
+  if (name == "command") return RunKind::kCommand;
+  if (name == "train") return RunKind::kTrain;
+  throw Error::InvalidArgument(json.path() + " must be 'command' or 'train', got '" + name + "'",
+                               {{"key", json.path()}});
+}
+
+int32_t Int32(const Json &json, int32_t minimum, int32_t maximum) {
+  return static_cast<int32_t>(json.AsInt64(minimum, maximum));
+}
+
+constexpr int32_t kInt32Max = std::numeric_limits<int32_t>::max();
+
+Json ResourcesToJson(const Resources &resources) {
+  Json json = Json::Object();
+  json.Set("gpus", resources.gpus)
+      .Set("cpus", resources.cpus)
+      .Set("memory_bytes", resources.memory_bytes)
+      .Set("priority", resources.priority)
+      .Set("time_limit_ms", resources.time_limit_ms);
+  return json;
+}
+
+Resources ResourcesFromJson(const Json &json) {
+  json.CheckKeys({"gpus", "cpus", "memory_bytes", "priority", "time_limit_ms"});
+  Resources resources;
+  if (auto v = json.Find("gpus")) resources.gpus = Int32(*v, 0, 1024);
+  if (auto v = json.Find("cpus")) resources.cpus = Int32(*v, 0, 65536);
+  if (auto v = json.Find("memory_bytes")) resources.memory_bytes = v->AsUint64();
+  if (auto v = json.Find("priority")) resources.priority = Int32(*v, -1000000, 1000000);
+  if (auto v = json.Find("time_limit_ms")) resources.time_limit_ms = v->AsInt64(1);
+  return resources;
+}
+
+Json RetriesToJson(const Retries &retries) {
+  Json codes = Json::Array();
+  for (int32_t code : retries.never_on_exit_codes) codes.Append(code);
+  Json json = Json::Object();
+  json.Set("maximum", retries.maximum).Set("never_on_exit_codes", codes);
+  return json;
+}
+
+Retries RetriesFromJson(const Json &json) {
+  json.CheckKeys({"maximum", "never_on_exit_codes"});
+  Retries retries;
+  if (auto v = json.Find("maximum")) retries.maximum = Int32(*v, 0, kInt32Max);
+  if (auto v = json.Find("never_on_exit_codes")) {
+    for (const Json &code : v->Items()) retries.never_on_exit_codes.push_back(Int32(code, 0, 255));
+  }
+  return retries;
+}
+
+void CheckVariableName(const std::string &name) {
+  if (!name.empty() && name.find('=') == std::string::npos) return;
+  throw Error::InvalidArgument("variable name '" + name + "' must not be empty and must not contain '='");
+}
+
+}  // namespace
+
+void Job::Check() const {
+  if (!run_id.empty()) CheckRunId(run_id);
+  if (kind == RunKind::kTrain) {
+    if (!train) throw Error::InvalidArgument("a training job needs its settings: make it with ty_job_new_train");
+    if (!command.empty() || !shell_command.empty() || !arguments.empty()) {
+      throw Error::InvalidArgument("a training job takes no command and no arguments: use its settings");
+    }
+    if (process_count != 1) {
+      throw Error::InvalidArgument("a training job runs as one process: leave the process count at 1");
+    }
+    train->CheckComplete();
+  } else {
+    if (command.empty() == shell_command.empty()) {
+      throw Error::InvalidArgument("a command job needs a command: either a program with arguments, or one shell line");
+    }
+    if (!command.empty() && command[0].empty()) throw Error::InvalidArgument("the command's program is empty");
+    if (train) throw Error::InvalidArgument("a command job takes no training settings");
+  }
+  if (environment != "system") {
+    throw Error(Status::kUnsupported, "environment '" + environment + "' is not known: only 'system' is");
+  }
+  if (compute != "local") throw Error(Status::kNotFound, "compute '" + compute + "' is not known: only 'local' is");
+  if (process_count < 1 || process_count > kMaxProcesses) {
+    throw Error::InvalidArgument("the process count must be from 1 to 1024, got " + std::to_string(process_count));
+  }
+  if (resources.time_limit_ms <= 0) throw Error::InvalidArgument("the time limit must be at least 1 ms");
+  for (const auto &[name, value] : variables) CheckVariableName(name);
+  for (const auto &[name, value] : secrets) {
+    CheckVariableName(name);
+    if (variables.count(name) != 0) {
+      throw Error::InvalidArgument("'" + name + "' is set both as a variable and as a secret: take one back");
+    }
+  }
+  for (const auto &[key, value] : tags) {
+    if (key.empty() || key.size() > kMaxTagKey || value.size() > kMaxTagValue) {
+      throw Error::InvalidArgument("tag '" + key.substr(0, kMaxTagKey) +
+                                   "' must have a key of 1 to 100 bytes and a value of at most 1000");
+    }
+  }
+}
+
+Json Job::ToJson() const {
+  Json json = Json::Object();
+  json.Set("schema_version", kSchemaVersion).Set("kind", KindName(kind));
+  if (!run_id.empty()) json.Set("run_id", run_id);
+  if (!display_name.empty()) json.Set("display_name", display_name);
+  if (!source_directory.empty()) json.Set("source_directory", source_directory);
+  if (!command.empty()) json.Set("command", command);
+  if (!shell_command.empty()) json.Set("shell_command", shell_command);
+  if (!arguments.empty()) json.Set("arguments", arguments);
+  if (!variables.empty()) json.Set("variables", variables);
+  if (!secrets.empty()) {
+    Json names = Json::Array();
+    for (const auto &[name, value] : secrets) names.Append(name);
+    json.Set("secret_names", names);
+  }
+  json.Set("environment", environment).Set("compute", compute);
+  json.Set("resources", ResourcesToJson(resources)).Set("retries", RetriesToJson(retries));
+  json.Set("process_count", process_count);
+  if (train) json.Set("train", train->ToJson());
+  if (!tags.empty()) json.Set("tags", tags);
+  return json;
+}
+
+Job Job::FromJson(const Json &json) {
+  json.CheckKeys({"schema_version", "kind", "run_id", "display_name", "source_directory", "command", "shell_command",
+                  "arguments", "variables", "secret_names", "environment", "compute", "resources", "retries",
+                  "process_count", "train", "tags"});
+  const int64_t version = json.GetInt64("schema_version", kSchemaVersion);
+  if (version < 1 || version > kSchemaVersion) {
+    throw Error(Status::kVersion, json.path() + ".schema_version is " + std::to_string(version) +
+                                      "; this release reads up to " + std::to_string(kSchemaVersion) +
+                                      ": use a newer release");
+  }
+  Job job;
+  if (auto v = json.Find("kind")) job.kind = KindFromJson(*v);
+  job.run_id = json.GetString("run_id", "");
+  job.display_name = json.GetString("display_name", "");
+  job.source_directory = json.GetString("source_directory", "");
+  job.command = json.GetStringList("command");
+  job.shell_command = json.GetString("shell_command", "");
+  job.arguments = json.GetStringList("arguments");
+  job.variables = json.GetStringMap("variables");
+  // Values of secrets are never in JSON; whoever runs the job gets them through memory.
+  for (const std::string &name : json.GetStringList("secret_names")) job.secrets[name] = "";
+  job.environment = json.GetString("environment", job.environment);
+  job.compute = json.GetString("compute", job.compute);
+  if (auto v = json.Find("resources")) job.resources = ResourcesFromJson(*v);
+  if (auto v = json.Find("retries")) job.retries = RetriesFromJson(*v);
+  if (auto v = json.Find("process_count")) job.process_count = Int32(*v, 1, kMaxProcesses);
+  if (auto v = json.Find("train")) job.train = TrainConfig::FromJson(*v, v->path());
+  job.tags = json.GetStringMap("tags");
+  return job;
+}
+
+Job Job::Parse(std::string_view text, std::string_view source_name) {
+  return FromJson(Json::Parse(text, source_name));
+}
+
+std::string Job::Hash() const {
+  Json json = ToJson();
+  json.Remove("run_id");
+  return Sha256Hex(json.Canonical());
+}
+
+}  // namespace trainyard

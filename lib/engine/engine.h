@@ -1,0 +1,96 @@
+/*
+ * The seam between libtrainyard / trainyard-runner and the engine plug-in (libtrainyard_torch.so): plain C between our own libraries, so that
+ * no C++ type, exception or allocator crosses it. Version and build are checked for equality, the plug-in is never unloaded.
+ *
+ * Threads: functions may be called concurrently; one predictor may be used by several threads at once; host callbacks may come from any thread.
+ */
+#ifndef TRAINYARD_ENGINE_ENGINE_H_
+#define TRAINYARD_ENGINE_ENGINE_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "trainyard/dlpack.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TY_ENGINE_ABI_VERSION 1
+#define TY_ENGINE_ENTRY_NAME "trainyard_engine_entry"
+
+/* A failure. `status` is a ty_status number; strings are released by engine->free_string. */
+typedef struct ty_engine_error {
+  int32_t status;
+  char *message;
+  char *code; /* "data", "weights", "nan_loss", "out_of_memory", "engine", ...; becomes the run's error code. May be NULL. */
+} ty_engine_error;
+
+/* What a training rank gives the engine. All pointers stay valid during train(). */
+typedef struct ty_engine_host {
+  void *user;
+  const char *output_directory;     /* model.safetensors, model.json and all else that is kept go here; exists */
+  const char *checkpoint_directory; /* exists; a checkpoint found here is what "resume" continues from */
+  const char *weights_path;         /* the weights as a local file (downloads and registered models are resolved by the host), or "" */
+  int32_t rank, world_size, local_rank;
+  void (*metric)(void *user, const char *name, int64_t step, double value);
+  void (*progress)(void *user, const char *json);
+  void (*log)(void *user, int32_t level, const char *message); /* TY_LOG_... */
+  int32_t (*should_stop)(void *user);                          /* not 0: finish this step, evaluate, keep the best, return */
+} ty_engine_host;
+
+typedef struct ty_engine_predictor ty_engine_predictor;
+typedef struct ty_engine_prediction ty_engine_prediction;
+
+/* One image's answer: `count` classes, best first. Arrays belong to the prediction. */
+typedef struct ty_engine_prediction_item {
+  const char *path;
+  const char *error; /* NULL when the image could be read */
+  int32_t count;
+  const int32_t *classes;
+  const double *probabilities;
+} ty_engine_prediction_item;
+
+/* Every function that returns int32_t answers 0 or a ty_status number with *error filled. */
+typedef struct ty_engine {
+  uint32_t abi_version;   /* TY_ENGINE_ABI_VERSION */
+  uint32_t struct_size;   /* sizeof(ty_engine) */
+  const char *build_id;   /* BuildId() of this build */
+  const char *name;       /* "torch" */
+  const char *built_with; /* "LibTorch 2.11.0" */
+
+  void (*free_string)(char *string);
+
+  /* Called once after loading, before all else. own_libtorch: this library loaded LibTorch itself, so LibTorch-wide settings (allocator, threads) may be changed. */
+  int32_t (*initialise)(int32_t own_libtorch, int32_t has_cuda, ty_engine_error *error);
+
+  /* Counts what a training job would use; reads every image when check_images is not 0.
+     report: the "train" object of ty_job_validate plus "problems" and "warnings" arrays. */
+  int32_t (*validate)(const char *config_json, const char *weights_path, int32_t check_images, char **out_report_json, ty_engine_error *error);
+
+  /* Runs a whole training job. config_json: nested, every setting present (core/train_config.cc). */
+  int32_t (*train)(const char *config_json, const ty_engine_host *host, ty_engine_error *error);
+
+  int32_t (*predictor_open)(const char *path, const char *device, ty_engine_predictor **out, ty_engine_error *error);
+  int32_t (*predictor_class_count)(const ty_engine_predictor *predictor);
+  const char *(*predictor_class_name)(const ty_engine_predictor *predictor, int32_t index);
+  int32_t (*predictor_image_files)(const ty_engine_predictor *predictor, const char *const *paths, size_t count, int32_t top_k,
+                                   ty_engine_prediction **out, ty_engine_error *error);
+  int32_t (*predictor_folder)(const ty_engine_predictor *predictor, const char *directory, int32_t top_k, ty_engine_prediction **out,
+                              ty_engine_error *error);
+  int32_t (*predictor_tensor)(const ty_engine_predictor *predictor, const DLTensor *input, float *output, size_t count, ty_engine_error *error);
+  void (*predictor_free)(ty_engine_predictor *predictor);
+
+  size_t (*prediction_size)(const ty_engine_prediction *prediction);
+  void (*prediction_item)(const ty_engine_prediction *prediction, size_t index, ty_engine_prediction_item *out);
+  void (*prediction_free)(ty_engine_prediction *prediction);
+} ty_engine;
+
+/* The one symbol that the plug-in exports, as TY_ENGINE_ENTRY_NAME. */
+typedef const ty_engine *(*ty_engine_entry)(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TRAINYARD_ENGINE_ENGINE_H_ */
