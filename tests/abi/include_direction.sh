@@ -1,0 +1,48 @@
+#!/bin/sh
+# include_direction.sh <checkout>: fails with file:line for an #include under lib/ that points upward, or sideways where that is not allowed.
+#
+#   capi -> core -> drivers | launch | store | engine -> util       engine_torch -> engine/engine.h, util
+# The runner is a program of its own: it uses everything below capi. The exact rule is the table below; a folder may include itself.
+cd "$1/lib" || exit 2
+found=$(grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]' -r . --include='*.h' --include='*.cc' --include='*.c' | sed 's|^\./||' | awk '
+  BEGIN {
+    allowed["util"] = ""
+    allowed["store"] = "util"
+    allowed["engine"] = "util"
+    allowed["launch"] = "util"
+    allowed["drivers"] = "store launch engine util"
+    allowed["core"] = "drivers launch store engine util"
+    allowed["capi"] = "core drivers launch store engine util"
+    allowed["runner"] = "core launch store engine util"
+    allowed["engine_torch"] = "engine util"
+    # trainyard/dlpack.h is a plain struct of the field, not of this library: everyone may include it.
+    # The domain values (plain structs and rules, no I/O) are what the layers below hand around: each may include those headers.
+    values = " core/event.h core/job.h core/metric.h core/model.h core/run.h core/run_id.h core/run_state.h core/train_config.h "
+  }
+  {
+    split($0, part, ":")
+    file = part[1]
+    target = $0
+    sub(/^[^<"]*[<"]/, "", target)
+    sub(/[>"].*/, "", target)
+    folder = file; sub(/\/.*/, "", folder)
+    to = target; sub(/\/.*/, "", to)
+    where = "lib/" file ":" part[2] ": "
+    if (target ~ /^\.\.?\//) { print where "\"" target "\": name the folder from lib/"; next }
+    if (to == "torch" || to == "ATen" || to == "c10" || to == "caffe2") {
+      if (folder != "engine_torch") print where "<" target ">: only engine_torch/ may include LibTorch"
+      next
+    }
+    if (to == "trainyard" && target != "trainyard/dlpack.h") {
+      if (folder != "capi") print where "<" target ">: only capi/ may include the public headers"
+      next
+    }
+    if (!(to in allowed) || to == folder) next
+    if (!(folder in allowed)) { print where "folder " folder "/ is not in the table of tests/abi/include_direction.sh"; next }
+    if (folder == "engine_torch" && to == "engine" && target != "engine/engine.h") { print where target ": engine_torch/ sees engine/engine.h alone"; next }
+    if (folder != "util" && folder != "engine_torch" && index(values, " " target " ")) next
+    if (!index(" " allowed[folder] " ", " " to " ")) print where folder "/ may not include " target
+  }')
+[ -z "$found" ] && exit 0
+printf '%s\n' "$found"
+exit 1

@@ -1,0 +1,59 @@
+#!/bin/sh
+# install.sh <checkout> <build directory> <C compiler>: installs, moves the tree, and builds and runs programs against it, once through
+# pkg-config and once through find_package. The quickstart is one of them; with the engine it trains.
+set -eu
+source=$1 build=$2 compiler=$3
+here=$source/tests/install
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+unset TRAINYARD_RUNTIME_DIR || true
+
+cmake --install "$build" --prefix "$work/first" >"$work/install.log" 2>&1 || { tail -n 5 "$work/install.log"; exit 1; }
+mkdir -p "$work/moved to"
+mv "$work/first" "$work/moved to/here"
+prefix="$work/moved to/here"
+libdir=$(dirname "$(find "$prefix" -name libtrainyard.so | head -n 1)")
+[ -e "$libdir/libtrainyard.so" ] || { echo "no libtrainyard.so was installed"; exit 1; }
+[ -x "$prefix/libexec/trainyard/trainyard-runner" ] || { echo "no trainyard-runner was installed"; exit 1; }
+
+# Nothing installed names a place it was built in or installed to first. (Debug information may; the engine's torch.path names LibTorch.)
+if grep -rIlF -e "$work/first" -e "$build/" "$prefix"; then
+  echo "^ names the build directory or the first prefix"
+  exit 1
+fi
+for file in "$libdir/libtrainyard.so" "$prefix"/libexec/trainyard/*; do
+  if readelf -d "$file" 2>/dev/null | grep -E 'RPATH|RUNPATH'; then echo "^ $file"; exit 1; fi
+done
+
+sources=$here/consumer.c
+if [ -e "$source/examples/c/quickstart.c" ]; then sources="$sources $source/examples/c/quickstart.c"; fi
+
+# pkg-config, in a directory without a space: its output is split into words by the shell.
+ln -s "$prefix" "$work/prefix"
+flags=$(PKG_CONFIG_PATH="$work/prefix${libdir#"$prefix"}/pkgconfig" pkg-config --cflags --libs trainyard)
+mkdir -p "$work/by-pkg-config"
+for file in $sources; do
+  # shellcheck disable=SC2086  # flags are words
+  "$compiler" -std=c99 -Wall -Wextra -pedantic -Werror -D_POSIX_C_SOURCE=200809L "$file" $flags -lm -o "$work/by-pkg-config/$(basename "$file" .c)"
+done
+
+cmake -S "$here/package" -B "$work/by-cmake" -DCMAKE_C_COMPILER="$compiler" -DCMAKE_PREFIX_PATH="$prefix" \
+  "-DSOURCES=$(echo $sources | tr ' ' ';')" -DCMAKE_C_FLAGS=-D_POSIX_C_SOURCE=200809L >"$work/cmake.log" 2>&1 || { cat "$work/cmake.log"; exit 1; }
+cmake --build "$work/by-cmake" >"$work/cmake.log" 2>&1 || { cat "$work/cmake.log"; exit 1; }
+
+for way in by-pkg-config by-cmake; do
+  echo "$way: consumer"
+  LD_LIBRARY_PATH="$libdir" "$work/$way/consumer" "$work/workspace $way"
+done
+
+if [ ! -e "$prefix/libexec/trainyard/libtrainyard_torch.so" ] || [ ! -x "$work/by-cmake/quickstart" ] || [ ! -x "$build/bin/make_images" ]; then
+  echo "the quickstart was not run: no engine or no quickstart in this build"
+  exit 0
+fi
+"$build/bin/make_images" --train 4 --val 2 "$work/images"
+LD_LIBRARY_PATH="$libdir" "$work/by-cmake/quickstart" --workspace "$work/workspace quickstart" --data "$work/images" --model squeezenet1_1 \
+  --epochs 1 --mode feature --device cpu >"$work/quickstart.log" 2>&1 || { tail -n 20 "$work/quickstart.log"; exit 1; }
+tail -n 3 "$work/quickstart.log"
+for line in best_val_accuracy model prediction; do
+  tail -n 3 "$work/quickstart.log" | grep -q "^$line " || { echo "no line '$line' at the quickstart's end"; exit 1; }
+done
