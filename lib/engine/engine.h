@@ -1,8 +1,10 @@
 /*
- * The seam between libtrainyard / trainyard-runner and the engine plug-in (libtrainyard_torch.so): plain C between our own libraries, so that
- * no C++ type, exception or allocator crosses it. Version and build are checked for equality, the plug-in is never unloaded.
+ * The seam between libtrainyard / trainyard-runner and the engine plug-in (libtrainyard_torch.so): plain C between our
+ * own libraries, so that no C++ type, exception or allocator crosses it. Version and build are checked for equality,
+ * the plug-in is never unloaded.
  *
- * Threads: functions may be called concurrently; one predictor may be used by several threads at once; host callbacks may come from any thread.
+ * Threads: functions may be called concurrently; one predictor may be used by several threads at once; host callbacks
+ * may come from any thread.
  */
 #ifndef TRAINYARD_ENGINE_ENGINE_H_
 #define TRAINYARD_ENGINE_ENGINE_H_
@@ -23,7 +25,8 @@ extern "C" {
 typedef struct ty_engine_error {
   int32_t status;
   char *message;
-  char *code; /* "data", "weights", "nan_loss", "out_of_memory", "engine", ...; becomes the run's error code. May be NULL. */
+  char *code; /* "data", "weights", "nan_loss", "out_of_memory", "engine", ...; becomes the run's error code. May be
+                 NULL. */
 } ty_engine_error;
 
 /* What a training rank gives the engine. All pointers stay valid during train(). */
@@ -31,12 +34,13 @@ typedef struct ty_engine_host {
   void *user;
   const char *output_directory;     /* model.safetensors, model.json and all else that is kept go here; exists */
   const char *checkpoint_directory; /* exists; a checkpoint found here is what "resume" continues from */
-  const char *weights_path;         /* the weights as a local file (downloads and registered models are resolved by the host), or "" */
+  const char
+      *weights_path; /* the weights as a local file (downloads and registered models are resolved by the host), or "" */
   int32_t rank, world_size, local_rank;
   void (*metric)(void *user, const char *name, int64_t step, double value);
   void (*progress)(void *user, const char *json);
   void (*log)(void *user, int32_t level, const char *message); /* TY_LOG_... */
-  int32_t (*should_stop)(void *user);                          /* not 0: finish this step, evaluate, keep the best, return */
+  int32_t (*should_stop)(void *user); /* not 0: finish this step, evaluate, keep the best, return */
 } ty_engine_host;
 
 typedef struct ty_engine_predictor ty_engine_predictor;
@@ -61,12 +65,14 @@ typedef struct ty_engine {
 
   void (*free_string)(char *string);
 
-  /* Called once after loading, before all else. own_libtorch: this library loaded LibTorch itself, so LibTorch-wide settings (allocator, threads) may be changed. */
+  /* Called once after loading, before all else. own_libtorch: this library loaded LibTorch itself, so LibTorch-wide
+   * settings (allocator, threads) may be changed. */
   int32_t (*initialise)(int32_t own_libtorch, int32_t has_cuda, ty_engine_error *error);
 
   /* Counts what a training job would use; reads every image when check_images is not 0.
      report: the "train" object of ty_job_validate plus "problems" and "warnings" arrays. */
-  int32_t (*validate)(const char *config_json, const char *weights_path, int32_t check_images, char **out_report_json, ty_engine_error *error);
+  int32_t (*validate)(const char *config_json, const char *weights_path, int32_t check_images, char **out_report_json,
+                      ty_engine_error *error);
 
   /* Runs a whole training job. config_json: nested, every setting present (core/train_config.cc). */
   int32_t (*train)(const char *config_json, const ty_engine_host *host, ty_engine_error *error);
@@ -74,11 +80,12 @@ typedef struct ty_engine {
   int32_t (*predictor_open)(const char *path, const char *device, ty_engine_predictor **out, ty_engine_error *error);
   int32_t (*predictor_class_count)(const ty_engine_predictor *predictor);
   const char *(*predictor_class_name)(const ty_engine_predictor *predictor, int32_t index);
-  int32_t (*predictor_image_files)(const ty_engine_predictor *predictor, const char *const *paths, size_t count, int32_t top_k,
-                                   ty_engine_prediction **out, ty_engine_error *error);
-  int32_t (*predictor_folder)(const ty_engine_predictor *predictor, const char *directory, int32_t top_k, ty_engine_prediction **out,
+  int32_t (*predictor_image_files)(const ty_engine_predictor *predictor, const char *const *paths, size_t count,
+                                   int32_t top_k, ty_engine_prediction **out, ty_engine_error *error);
+  int32_t (*predictor_folder)(const ty_engine_predictor *predictor, const char *directory, int32_t top_k,
+                              ty_engine_prediction **out, ty_engine_error *error);
+  int32_t (*predictor_tensor)(const ty_engine_predictor *predictor, const DLTensor *input, float *output, size_t count,
                               ty_engine_error *error);
-  int32_t (*predictor_tensor)(const ty_engine_predictor *predictor, const DLTensor *input, float *output, size_t count, ty_engine_error *error);
   void (*predictor_free)(ty_engine_predictor *predictor);
 
   size_t (*prediction_size)(const ty_engine_prediction *prediction);

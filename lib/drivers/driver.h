@@ -1,0 +1,115 @@
+// What a workspace can do: the one interface between the C API and the back-ends (registry.cc lists them). A handle
+// never knows which back-end it has. Thread rule: every function may be called concurrently. All failures are Error.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/event.h"
+#include "core/job.h"
+#include "core/metric.h"
+#include "core/model.h"
+#include "core/run.h"
+
+namespace trainyard {
+
+// Follows the events of one run. Used by one thread at a time, but for the descriptor.
+class EventStream {
+ public:
+  virtual ~EventStream() = default;
+
+  // Waits up to `timeout_ms` (-1 = no limit). Nothing: the time was over, or ended().
+  virtual std::optional<Event> Next(int64_t timeout_ms) = 0;
+  virtual bool ended() const = 0;  // the run is final and everything was given
+  virtual int fd() = 0;            // readable while Next may have something
+  virtual std::string cursor() const = 0;
+  // `wake` is called on a library thread when something may be there; an empty one takes it back.
+  virtual void SetWake(std::function<void()> wake) = 0;
+};
+
+// Writes the metrics of one rank. Thread-safe.
+class MetricWriter {
+ public:
+  virtual ~MetricWriter() = default;
+
+  virtual void Append(std::string_view name, double value, std::optional<int64_t> step) = 0;
+  virtual void AppendBatch(std::string_view name, std::span<const double> values, std::span<const int64_t> steps) = 0;
+  virtual void Progress(std::string_view json) = 0;
+  virtual void Flush() = 0;
+};
+
+struct PrunePolicy {
+  bool dry_run = true;
+  int64_t runs_older_than_ms = 0;  // since they ended; 0 = no run for its age
+  int64_t keep_last_runs = -1;     // of each experiment; -1 = all
+  std::string experiment;          // empty = all
+  bool unreferenced_objects = true;
+};
+
+class Driver {
+ public:
+  virtual ~Driver() = default;
+
+  virtual const std::string &location() const = 0;
+
+  // Runs.
+  virtual RunRecord Submit(const std::string &experiment, const Job &job) = 0;
+  virtual std::string Validate(const Job &job) = 0;  // ty_job_validate's report
+  virtual RunRecord GetRun(const std::string &id) = 0;
+  virtual RunState GetState(const std::string &id) = 0;
+  virtual RunState Wait(const std::string &id, int64_t timeout_ms) = 0;
+  virtual void Cancel(const std::string &id) = 0;
+  virtual void RequestStop(const std::string &id) = 0;
+  virtual void DeleteRun(const std::string &id) = 0;
+  virtual RunPage ListRuns(const RunFilter &filter) = 0;
+  virtual std::vector<std::string> ListExperiments() = 0;
+  virtual void SetTag(const std::string &id, const std::string &key, const std::optional<std::string> &value) = 0;
+  virtual void SetProperty(const std::string &id, const std::string &key, const std::string &value) = 0;
+
+  // What runs tell and leave.
+  virtual std::unique_ptr<EventStream> Events(const std::string &id, std::string_view cursor, uint32_t mask) = 0;
+  virtual size_t ReadRunLog(const std::string &id, int32_t rank, uint64_t offset, void *buffer, size_t size) = 0;
+  virtual std::unique_ptr<MetricWriter> OpenMetrics(const std::string &id) = 0;
+  virtual std::vector<std::string> ListMetrics(const std::string &id) = 0;
+  virtual MetricSeries QueryMetric(const std::string &id, const MetricQuery &query) = 0;
+  virtual std::vector<std::string> ListFiles(const std::string &id, const std::string &prefix) = 0;
+  virtual void DownloadFile(const std::string &id, const std::string &name, const std::string &destination) = 0;
+  virtual void DownloadFiles(const std::string &id, const std::string &prefix, const std::string &directory) = 0;
+  virtual void UploadFile(const std::string &id, const std::string &name, const std::string &path) = 0;
+  virtual void RestoreSnapshot(const std::string &id, const std::string &directory) = 0;
+
+  // Models. `model` gives name, tags and the like; version and files are filled in.
+  virtual ModelRecord RegisterModelFromRun(const std::string &id, const std::string &path, ModelRecord model) = 0;
+  virtual ModelRecord RegisterModelFromPath(const std::string &path, ModelRecord model) = 0;
+  virtual ModelRecord GetModel(const std::string &name, int64_t version) = 0;  // 0 = the latest
+  virtual std::vector<std::string> ListModels() = 0;
+  virtual std::vector<int64_t> ListModelVersions(const std::string &name) = 0;
+  virtual void DownloadModel(const ModelRecord &model, const std::string &directory) = 0;
+  // Puts the model's files into an empty directory for reading only, without a copy where that is possible.
+  virtual void LinkModel(const ModelRecord &model, const std::string &directory) = 0;
+  virtual void SetModelTag(const ModelRecord &model, const std::string &key,
+                           const std::optional<std::string> &value) = 0;
+  virtual void DeleteModel(const ModelRecord &model) = 0;
+
+  virtual std::string Prune(const PrunePolicy &policy) = 0;  // ty_workspace_prune's report
+};
+
+// Opens a workspace by its location: a directory, or a URI whose scheme is in the table of registry.cc.
+std::shared_ptr<Driver> OpenWorkspace(const std::string &location);
+
+// The run this process is a rank of (TRAINYARD_WORKSPACE, TRAINYARD_RUN_ID). Nothing is read yet: a rank that only logs
+// metrics never opens the workspace's database. Error kNotFound outside a run.
+struct CurrentRun {
+  std::shared_ptr<Driver> driver;
+  std::string id, experiment;
+};
+CurrentRun FindCurrentRun();
+
+}  // namespace trainyard
