@@ -7,9 +7,6 @@
 // colours, the image's size and its noise are random, and a shape covers the same area in each class, so that no pixel
 // and no mean colour tells the class. The directory appears whole or not at all; one that is there already is left as
 // it is.
-#include <jpeglib.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -20,6 +17,9 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+// After <cstdio>: this header takes FILE and size_t for granted.
+#include <jpeglib.h>
 
 namespace {
 
