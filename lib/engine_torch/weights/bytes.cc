@@ -1,0 +1,62 @@
+#include "engine_torch/weights/bytes.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace trainyard {
+
+std::shared_ptr<const MappedFile> MappedFile::Open(const std::filesystem::path &path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) throw Error::FromErrno(errno, "open weight file", path.string());
+  struct Closer {
+    int fd;
+    ~Closer() { close(fd); }
+  } closer{fd};
+  struct stat status {};
+  if (fstat(fd, &status) != 0) throw Error::FromErrno(errno, "read weight file", path.string());
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(Status::kUnsupported, "'" + path.string() + "' is not a file: give the weight file itself",
+                {{"path", path.string()}});
+  }
+  std::shared_ptr<MappedFile> file(new MappedFile);
+  file->size_ = static_cast<size_t>(status.st_size);
+  if (file->size_ == 0) return file;  // mmap refuses empty files; the readers say what is wrong with one
+  void *address = mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (address == MAP_FAILED) throw Error::FromErrno(errno, "map weight file", path.string());
+  file->address_ = address;
+  return file;
+}
+
+MappedFile::~MappedFile() {
+  if (address_ != nullptr) munmap(address_, size_);
+}
+
+std::string Printable(std::string_view text) {
+  constexpr size_t kLongest = 120;
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string result;
+  for (const char c : text.substr(0, kLongest)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f) {
+      result += c;
+    } else {
+      result += "\\x";
+      result += kHex[byte >> 4];
+      result += kHex[byte & 15];
+    }
+  }
+  if (text.size() > kLongest) result += "...";
+  return result;
+}
+
+Error Truncated(const std::filesystem::path &path, const std::string &what, uint64_t expected, uint64_t present) {
+  return Error::Corrupt("'" + path.string() + "' is truncated: " + what + ": " + std::to_string(expected) +
+                            " bytes expected, " + std::to_string(present) + " present; copy or download it again",
+                        {{"path", path.string()},
+                         {"expected_bytes", std::to_string(expected)},
+                         {"present_bytes", std::to_string(present)}});
+}
+
+}  // namespace trainyard
