@@ -1,0 +1,148 @@
+#include "drivers/local/preflight.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/hash.h"
+#include "util/text.h"
+
+namespace trainyard {
+namespace {
+
+constexpr const char *kPathSettings[] = {"data.directory", "data.train_directory", "data.validation_directory"};
+
+void CheckDirectory(const std::string &path, const std::string &what) {
+  if (!PathExists(path)) throw Error::NotFound(what + " '" + path + "' does not exist", {{"path", path}});
+  if (!IsDirectory(path)) throw Error::InvalidArgument(what + " '" + path + "' is not a directory", {{"path", path}});
+  if (access(path.c_str(), R_OK | X_OK) != 0) throw Error::FromErrno(errno, "read", path);
+}
+
+bool IsProgram(const std::string &path) {
+  return !IsDirectory(path) && access(path.c_str(), X_OK) == 0;
+}
+
+// As execvp would find it, with the PATH that the ranks will have.
+void CheckProgram(const Job &job) {
+  if (job.command.empty()) return;  // /bin/sh is always there
+  const std::string &program = job.command[0];
+  if (program.find('/') != std::string::npos) {
+    const bool in_source = program[0] != '/';
+    if (in_source && job.source_directory.empty()) {
+      throw Error::NotFound("program '" + program +
+                            "' is relative, and the job has no source directory: give an absolute path");
+    }
+    const std::string path = in_source ? JoinPath(job.source_directory, program) : program;
+    if (!PathExists(path)) throw Error::NotFound("program '" + path + "' does not exist", {{"path", path}});
+    if (!IsProgram(path)) {
+      throw Error(Status::kPermission,
+                  "'" + path + "' is not an executable file: chmod +x, or run it through its interpreter",
+                  {{"path", path}});
+    }
+    return;
+  }
+  const auto own = job.variables.find("PATH");
+  const char *inherited = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe)
+  const std::string search =
+      own != job.variables.end() ? own->second : (inherited == nullptr ? "/usr/bin:/bin" : inherited);
+  for (std::string_view directory : Split(search, ':')) {
+    if (IsProgram(JoinPath(directory.empty() ? "." : directory, program))) return;
+  }
+  throw Error::NotFound("program '" + program + "' is not in PATH (" + search + ")", {{"path", program}});
+}
+
+void CheckTraining(const TrainConfig &config, Store *store) {
+  for (const char *key : kPathSettings) {
+    if (const std::string &path = config.GetString(key); !path.empty())
+      CheckDirectory(path, std::string("'") + key + "':");
+  }
+  const WeightsSource weights = ParseWeights(config.GetString("model.weights"));
+  if (weights.kind == WeightsSource::Kind::kFile) {
+    if (!PathExists(weights.path)) {
+      throw Error::NotFound("'model.weights': file '" + weights.path + "' does not exist", {{"path", weights.path}});
+    }
+    if (access(weights.path.c_str(), R_OK) != 0) throw Error::FromErrno(errno, "read", weights.path);
+  }
+  if (weights.kind == WeightsSource::Kind::kModel) WeightsOfModel(weights, store);
+}
+
+}  // namespace
+
+void ResolvePaths(Job *job) {
+  if (!job->source_directory.empty()) job->source_directory = AbsolutePath(job->source_directory);
+  if (!job->train) return;
+  for (const char *key : kPathSettings) {
+    if (const std::string path = job->train->GetString(key); !path.empty())
+      job->train->SetString(key, AbsolutePath(path));
+  }
+  const WeightsSource weights = ParseWeights(job->train->GetString("model.weights"));
+  if (weights.kind == WeightsSource::Kind::kFile) job->train->SetString("model.weights", AbsolutePath(weights.path));
+}
+
+void CheckBeforeSubmit(const Job &job, Store *store) {
+  if (!job.source_directory.empty()) CheckDirectory(job.source_directory, "source directory");
+  if (job.train) {
+    CheckTraining(*job.train, store);
+  } else {
+    CheckProgram(job);
+  }
+}
+
+WeightsSource ParseWeights(const std::string &text) {
+  WeightsSource source;
+  if (text.empty()) return source;
+  if (text.rfind("model:", 0) == 0) {
+    const std::vector<std::string_view> parts = Split(std::string_view(text).substr(6), ':');
+    const auto version = parts.size() == 2 ? ParseInt64(parts[1]) : std::optional<int64_t>(0);
+    if (parts.empty() || parts.size() > 2 || parts[0].empty() || !version || *version < 0) {
+      throw Error::InvalidArgument("'model.weights': '" + text + "' must be model:NAME or model:NAME:VERSION",
+                                   {{"key", "model.weights"}});
+    }
+    source.kind = WeightsSource::Kind::kModel;
+    source.model = std::string(parts[0]);
+    source.version = *version;
+    return source;
+  }
+  const size_t scheme = text.find("://");
+  if (scheme == std::string::npos) {
+    source.kind = WeightsSource::Kind::kFile;
+    source.path = text;
+    return source;
+  }
+  const size_t hash = text.rfind('#');
+  source.kind = WeightsSource::Kind::kUrl;
+  source.url = text.substr(0, hash);
+  if (hash != std::string::npos) source.sha256 = text.substr(hash + 1);
+  const std::string name = text.substr(0, scheme);
+  if (name != "https" && name != "http" && name != "file") {
+    throw Error::InvalidArgument("'model.weights': '" + source.url + "' must be an https, http or file URL",
+                                 {{"key", "model.weights"}});
+  }
+  if (!IsSha256Hex(source.sha256)) {
+    throw Error::InvalidArgument(
+        "'model.weights': a URL must end in '#' and the file's SHA-256 (64 hexadecimal digits in lower case), so that "
+        "what arrives can be checked",
+        {{"key", "model.weights"}});
+  }
+  return source;
+}
+
+std::string WeightsOfModel(const WeightsSource &source, Store *store) {
+  const ModelRecord model = store->models().Get(source.model, source.version);
+  std::vector<std::string> weights;
+  for (const StoredFile &file : model.files) {
+    const bool known = file.path.ends_with(".safetensors") || file.path.ends_with(".pth") || file.path.ends_with(".pt");
+    if (BaseName(file.path) == "model.safetensors") return store->models().FilePath(model, file.path);
+    if (known) weights.push_back(file.path);
+  }
+  if (weights.size() == 1) return store->models().FilePath(model, weights[0]);
+  throw Error::NotFound(
+      "model '" + model.name + ":" + std::to_string(model.version) + "' has " +
+      (weights.empty() ? "no .safetensors or .pth file" : "several weight files (" + Join(weights, ", ") + ")") +
+      ": register one, or name the file itself in 'model.weights'");
+}
+
+}  // namespace trainyard

@@ -1,0 +1,118 @@
+// Submitting to the local driver: what can be checked is checked first, then the run is recorded, then its supervisor
+// started.
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "core/run_id.h"
+#include "drivers/local/local_driver.h"
+#include "drivers/local/preflight.h"
+#include "engine/runtime.h"
+#include "launch/launcher.h"
+#include "store/snapshot.h"
+#include "util/boot.h"
+#include "util/build_id.h"
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/process.h"
+
+namespace trainyard {
+namespace {
+
+ProcessIdentity ThisProcess() {
+  ProcessIdentity identity;
+  identity.pid = getpid();
+  identity.start_time = ProcessStartTime(identity.pid);
+  identity.boot_id = BootId();
+  identity.hostname = HostName();
+  return identity;
+}
+
+RunRecord MakeRecord(const std::string &experiment, const Job &job) {
+  RunRecord run;
+  run.id = job.run_id.empty() ? MakeRunId(experiment, NowUnixMs()) : job.run_id;
+  run.experiment = experiment;
+  run.display_name = job.display_name.empty() ? run.id : job.display_name;
+  run.kind = job.kind;
+  run.compute = job.compute;
+  run.job_json = job.ToJson().DumpPretty();
+  run.job_hash = job.Hash();
+  run.rank_count = job.process_count;
+  run.submitter = ThisProcess();
+  run.tags = job.tags;
+  return run;
+}
+
+void StartSupervisor(const std::string &runner, const std::string &workspace, const std::string &id, const Job &job) {
+  DetachedCommand command;
+  command.program = runner;
+  command.arguments = {"supervise", workspace, id, "--build-id", BuildId()};
+  // A run submitted by a rank of another run is a run of its own.
+  command.unset = RankVariableNames();
+  Json secrets = Json::Object();
+  for (const auto &[name, value] : job.secrets) secrets.Set(name, value);
+  command.input = secrets.Dump();
+  SpawnDetached(command);
+}
+
+}  // namespace
+
+RunRecord LocalDriver::Submit(const std::string &experiment, const Job &requested) {
+  CheckExperimentName(experiment);
+  Job job = requested;
+  job.Check();
+  ResolvePaths(&job);
+  const std::string runner = RunnerPath();
+  if (!job.run_id.empty()) {
+    // The same job under the same id is the same run: nothing is checked or started again.
+    if (const auto existing = store()->runs().Find(job.run_id); existing && existing->job_hash == job.Hash())
+      return *existing;
+  }
+  CheckBeforeSubmit(job, store().get());
+
+  RunRecord run = MakeRecord(experiment, job);
+  if (!job.source_directory.empty()) run.snapshot_id = TakeSnapshot(job.source_directory, &store()->objects()).id;
+  const RunStore::Created created = store()->runs().Create(run, {RunState::kStarting});
+  if (created.existed) return created.run;
+  const std::string &id = created.run.id;
+  try {
+    WriteFileAtomic(store()->RunPaths(id).JobJson(), run.job_json);
+    StartSupervisor(runner, location_, id, job);
+  } catch (const Error &error) {
+    RunError reason;
+    reason.code = "submit";
+    reason.message = error.what();
+    store()->runs().Transition(id, RunState::kFailed, reason);
+    Error::Details details = error.details();
+    details["run_id"] = id;
+    throw Error(error.status(), error.what(), details);
+  }
+  return created.run;
+}
+
+void LocalDriver::Cancel(const std::string &id) {
+  if (IsFinal(GetState(id))) return;
+  RunChange change;
+  change.states = {RunState::kCancelRequested};
+  change.only_from = {RunState::kNotStarted, RunState::kStarting,      RunState::kProvisioning,
+                      RunState::kPreparing,  RunState::kQueued,        RunState::kRunning,
+                      RunState::kFinalizing, RunState::kNotResponding, RunState::kPaused};
+  store()->runs().Apply(id, change);  // answers nothing when it has ended meanwhile or is asked already
+  // The record comes first: whoever settles a run without a supervisor must know that a cancel was asked.
+  const RunLayout paths = store()->RunPaths(id);
+  if (PathExists(paths.Control())) WriteFileAtomic(paths.CancelFile(), "");
+}
+
+void LocalDriver::RequestStop(const std::string &id) {
+  const RunState state = GetState(id);
+  if (IsFinal(state)) {
+    throw Error::InvalidState(
+        "run '" + id + "' has ended (" + std::string(RunStateName(state)) + "): there is nothing to stop",
+        {{"run_id", id}});
+  }
+  WriteFileAtomic(store()->RunPaths(id).StopFile(), "");
+}
+
+}  // namespace trainyard

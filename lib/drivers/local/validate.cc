@@ -1,0 +1,84 @@
+// ty_job_validate: what would run, found without running it. The data of a training job is read by the engine in a
+// process of its own
+// (`trainyard-runner validate`), so that neither LibTorch nor a broken image reaches the host.
+#include "drivers/local/local_driver.h"
+#include "drivers/local/preflight.h"
+#include "engine/runtime.h"
+#include "util/build_id.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/process.h"
+
+namespace trainyard {
+namespace {
+
+// Reading a large data set takes its time; whoever does not want to wait submits.
+constexpr std::chrono::minutes kTimeLimit{60};
+
+// The engine's report: {"classes",...,"problems":[],"warnings":[]}.
+Json EngineReport(const Job &job, Store *store) {
+  const WeightsSource weights = ParseWeights(job.train->GetString("model.weights"));
+  Json request = Json::Object();
+  request.Set("train", job.train->ToJson());
+  if (weights.kind == WeightsSource::Kind::kFile) request.Set("weights_path", weights.path);
+  if (weights.kind == WeightsSource::Kind::kModel) request.Set("weights_path", WeightsOfModel(weights, store));
+  const TempDir directory("trainyard-validate");
+  const std::string report = JoinPath(directory.path(), "report.json");
+  DetachedCommand command;
+  command.program = RunnerPath();
+  command.arguments = {"validate", report, "--build-id", BuildId()};
+  command.input = request.Dump();
+  command.timeout = kTimeLimit;
+  SpawnDetached(command);
+  return Json::Parse(ReadFile(report), "report");
+}
+
+Json CommandOf(const Job &job) {
+  Json command = Json::Array();
+  if (job.train) {
+    command.Append("trainyard-runner").Append("train");
+    return command;
+  }
+  if (!job.shell_command.empty()) command.Append("/bin/sh").Append("-c").Append(job.shell_command);
+  for (const std::string &part : job.command) command.Append(part);
+  for (const std::string &argument : job.arguments) command.Append(argument);
+  return command;
+}
+
+void MoveLines(Json *report, std::string_view key, Json *lines) {
+  for (const std::string &line : report->GetStringList(key)) lines->Append(line);
+  report->Remove(key);
+}
+
+}  // namespace
+
+std::string LocalDriver::Validate(const Job &requested) {
+  Job job = requested;
+  Json problems = Json::Array(), warnings = Json::Array(), report = Json::Object(), training;
+  try {
+    job.Check();
+    ResolvePaths(&job);
+    CheckBeforeSubmit(job, store().get());
+    RunnerPath();
+  } catch (const Error &error) {
+    if (error.status() == Status::kRuntime) throw;
+    problems.Append(error.what());
+  }
+  if (job.train && problems.size() == 0) {
+    training = EngineReport(job, store().get());
+    MoveLines(&training, "problems", &problems);
+    MoveLines(&training, "warnings", &warnings);
+    if (ParseWeights(job.train->GetString("model.weights")).kind == WeightsSource::Kind::kUrl) {
+      warnings.Append("'model.weights' is downloaded when the run starts: its content was not looked at");
+    }
+  }
+  report.Set("ok", problems.size() == 0)
+      .Set("problems", problems)
+      .Set("warnings", warnings)
+      .Set("command", CommandOf(job))
+      .Set("rank_count", job.process_count);
+  if (job.train) report.Set("train", training);
+  return report.DumpPretty();
+}
+
+}  // namespace trainyard
