@@ -8,8 +8,9 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/scripts/common.sh"
 cd "$root"
 
+# files <directory>...: our C and C++ files, new ones too; without git, whatever lies outside build directories.
 files() {
-  if git rev-parse --git-dir >/dev/null 2>&1; then git ls-files -co --exclude-standard -- "$@"; else find . -path ./build -prune -o -type f -print | sed 's|^\./||'; fi |
+  { git ls-files -co --exclude-standard -- "$@" 2>/dev/null || find "$@" -path './build*' -prune -o -type f -print; } | sed 's|^\./||' |
     grep -E '\.(c|cc|h)$' | while IFS= read -r file; do [ ! -e "$file" ] || printf '%s\n' "$file"; done
 }
 
