@@ -1,0 +1,14 @@
+// JPEG through libjpeg-turbo. Internal to image.cc.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "engine_torch/image/image.h"
+
+namespace trainyard::image {
+
+std::unique_ptr<FormatReader> OpenJpeg(std::span<const uint8_t> data, const std::string &name);
+
+}  // namespace trainyard::image
