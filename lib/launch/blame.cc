@@ -1,0 +1,123 @@
+#include "launch/blame.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "util/text.h"
+
+namespace trainyard {
+namespace {
+
+// What ranks say when another one has gone. Lower case.
+constexpr std::array<std::string_view, 16> kEchoes = {
+    "connection reset",
+    "connection closed by peer",
+    "connection refused",
+    "connectionreseterror",
+    "broken pipe",
+    "brokenpipeerror",
+    "horovod has been shut down",
+    "ncclremoteerror",
+    "nccl communicator was aborted",
+    "socket timeout",
+    "timed out waiting",
+    "watchdog caught collective operation timeout",
+    "read from peer",
+    "mpi_abort was invoked",
+    "a peer rank ended",
+    "store might be down",
+};
+
+// Beginnings or parts of lines that name a fault of the process itself.
+constexpr std::array<std::string_view, 11> kFaults = {
+    "traceback (most recent call last)",
+    "fatal python error",
+    "terminate called",
+    "segmentation fault",
+    "cuda error",
+    "out of memory",
+    "assertion failed",
+    "addresssanitizer",
+    "fatal error",
+    "modulenotfounderror",
+    "panicked at",
+};
+
+std::string LowerCase(std::string_view text) {
+  std::string lower(text);
+  for (char &c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+template <size_t kSize>
+bool ContainsAny(const std::string &text, const std::array<std::string_view, kSize> &parts) {
+  return std::any_of(parts.begin(), parts.end(),
+                     [&](std::string_view part) { return text.find(part) != std::string::npos; });
+}
+
+bool IsFaultSignal(int32_t signal) {
+  return signal == SIGSEGV || signal == SIGABRT || signal == SIGBUS || signal == SIGFPE || signal == SIGILL ||
+         signal == SIGSYS;
+}
+
+}  // namespace
+
+std::string FaultLine(std::string_view stderr_tail) {
+  const std::vector<std::string_view> lines = Split(stderr_tail, '\n');
+  size_t first = 0;
+  for (size_t i = lines.size(); i-- > 0;) {
+    if (lines[i].find("Traceback (most recent call last)") != std::string_view::npos) {
+      first = i + 1;
+      break;
+    }
+  }
+  // The lines of a traceback are indented; the first one that is not is the exception.
+  if (first > 0) {
+    for (size_t i = first; i < lines.size(); ++i) {
+      if (!lines[i].empty() && lines[i][0] != ' ') return std::string(lines[i]);
+    }
+  }
+  for (size_t i = lines.size(); i-- > 0;) {
+    if (!Trim(lines[i]).empty()) return std::string(Trim(lines[i]));
+  }
+  return "";
+}
+
+Evidence EvidenceIn(std::string_view stderr_tail) {
+  const std::string fault_line = LowerCase(FaultLine(stderr_tail));
+  if (ContainsAny(fault_line, kEchoes)) return Evidence::kEcho;
+  const std::string all = LowerCase(stderr_tail);
+  if (ContainsAny(all, kFaults)) return Evidence::kOwnFault;
+  return ContainsAny(all, kEchoes) ? Evidence::kEcho : Evidence::kNone;
+}
+
+Evidence EvidenceOf(const RankExit &exit) {
+  if (!exit.after_kill && (exit.out_of_memory || IsFaultSignal(exit.signal))) {
+    // Libraries abort when they lose a peer: an abort with an echo as the last word is an echo.
+    const bool echo = exit.signal == SIGABRT && EvidenceIn(exit.stderr_tail) == Evidence::kEcho;
+    return echo ? Evidence::kEcho : Evidence::kOwnFault;
+  }
+  return EvidenceIn(exit.stderr_tail);
+}
+
+std::optional<size_t> BlamedExit(const std::vector<RankExit> &exits) {
+  std::optional<size_t> blamed;
+  auto key = [&](size_t i) {
+    // Smaller is more to blame.
+    return std::pair<int32_t, int64_t>(-static_cast<int32_t>(EvidenceOf(exits[i])), exits[i].order);
+  };
+  for (size_t i = 0; i < exits.size(); ++i) {
+    const RankExit &exit = exits[i];
+    if (!exit.failed()) continue;
+    if (exit.after_kill && EvidenceOf(exit) != Evidence::kOwnFault) continue;
+    if (!blamed || key(i) < key(*blamed)) blamed = i;
+  }
+  return blamed;
+}
+
+}  // namespace trainyard

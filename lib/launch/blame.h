@@ -1,0 +1,33 @@
+// Which rank to blame when a run fails. When one rank dies, the others die of it: their "connection reset" is an echo.
+// Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "launch/launcher.h"
+
+namespace trainyard {
+
+// What the end of a rank's standard error says about who broke the run.
+enum class Evidence : int32_t {
+  kEcho = 0,     // it lost its peers
+  kNone = 1,     // nothing either way
+  kOwnFault = 2  // a traceback or a fatal error of its own
+};
+Evidence EvidenceIn(std::string_view stderr_tail);
+// The text, and also the way it ended: a fault signal or a kill for want of memory is its own.
+Evidence EvidenceOf(const RankExit &exit);
+
+// The index in `exits` of the exit to blame: own faults before ends without evidence before echoes, then the order of
+// exits. Exits after the kill count only by what the rank had written before. nullopt when none failed.
+std::optional<size_t> BlamedExit(const std::vector<RankExit> &exits);
+
+// The line of a tail that names the fault: the last line of the last traceback, else the last line that is not empty.
+std::string FaultLine(std::string_view stderr_tail);
+
+}  // namespace trainyard

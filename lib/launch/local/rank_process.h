@@ -1,0 +1,24 @@
+// Starting one rank as a child process. Thread rule: see StartRankProcess.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace trainyard {
+
+struct RankCommand {
+  std::vector<std::string> command;
+  std::string working_directory;
+  std::vector<std::string> environment;  // "NAME=value", complete
+  int log_fd = -1;                       // becomes standard output
+  int stderr_fd = -1;                    // becomes standard error
+};
+
+// Starts the program in a session of its own, with default signal dispositions, an empty signal mask and descriptors 0
+// to 2 only; it is killed when the calling thread ends. Returns once the program runs; throws Error kRuntime when it
+// cannot, saying why. Call it from a thread that lives as long as the rank may.
+pid_t StartRankProcess(const RankCommand &command);
+
+}  // namespace trainyard

@@ -1,0 +1,65 @@
+// The observer's side of "no run stays Running for ever": whoever looks at a run whose supervisor is gone brings it to
+// its end. Thread rule: SettleIfDead is thread-safe; a RunObserver belongs to one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/run.h"
+#include "store/store.h"
+
+namespace trainyard {
+
+// runs/<id>/outcome: made with its blocks at the start of the run, so that the supervisor can write into it what became
+// of the run when the disk is full and the record cannot be written. JSON, padded with NUL to 16 KiB:
+// {"state": "Completed", "error": {"code", "message", "rank", "node", "exit_code", "signal", "stderr_tail"}}; all NUL =
+// nothing was said.
+class Outcome {
+ public:
+  static constexpr size_t kBytes = 16384;
+  explicit Outcome(const RunLayout &run) : path_(run.Root() + "/outcome") {}
+  void Reserve() const;  // best effort
+  bool Write(RunState state, const RunError &error) const;
+  bool Read(RunState *state, RunError *error) const;
+
+ private:
+  std::string path_;
+};
+
+// Renames code/outputs to outputs and code/logs to logs; what is already in place stays.
+void CollectOutputs(const RunLayout &run);
+
+// The run is not final and nobody supervises it: ends what is left of it, collects outputs and metrics, and makes it
+// Failed (runner_died), or Canceled when that was asked, or what its supervisor could still say. Returns true when it
+// did.
+bool SettleIfDead(Store *store, const std::string &run_id);
+
+// Watches one run from outside.
+class RunObserver {
+ public:
+  // A heartbeat that stands still for this long, by this process's monotonic clock, means NotResponding.
+  static constexpr int64_t kSilenceMs = 30000;
+
+  RunObserver(std::shared_ptr<Store> store, std::string run_id, int64_t silence_ms = kSilenceMs);
+
+  // The state now, after settling a run whose supervisor died, marking one that is silent, and returning one that moves
+  // again. Cheap when called often: it looks at the supervisor at most four times a second.
+  RunState Check();
+
+ private:
+  void CheckHeartbeat(RunState state);
+
+  std::shared_ptr<Store> store_;
+  const std::string run_id_;
+  const int64_t silence_ms_;
+  int64_t last_look_ms_ = 0;
+  uint64_t last_beat_ = 0;
+  int64_t last_move_ms_ = -1;
+};
+
+// For the supervisor, who beats, and for the observer.
+void WriteHeartbeat(int fd, uint64_t count);
+uint64_t ReadHeartbeat(const RunLayout &run);  // 0 when there is none
+
+}  // namespace trainyard
