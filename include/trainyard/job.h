@@ -162,7 +162,7 @@ TY_API ty_status ty_job_set_retries(ty_job *job, int32_t maximum, const int32_t 
  * Set a tag that the run starts with.
  * @param job    the job
  * @param key    1 to 100 bytes
- * @param value  up to 1000 bytes
+ * @param value  up to 1000 bytes; NULL takes the tag back
  * @param err    [out, optional]
  * @return TY_OK
  * @since 0.1

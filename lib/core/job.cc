@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/records_json.h"
 #include "core/run_id.h"
 #include "util/error.h"
 #include "util/hash.h"
@@ -12,21 +13,6 @@ namespace {
 
 constexpr size_t kMaxTagKey = 100;
 constexpr size_t kMaxTagValue = 1000;
-constexpr int32_t kMaxProcesses = 1024;
-
-std::string_view KindName(RunKind kind) {
-  switch (kind) {
-    case RunKind::kCommand:
-      return "command";
-    case RunKind::kTrain:
-      return "train";
-    case RunKind::kScript:
-      return "script";
-    case RunKind::kHost:
-      return "host";
-  }
-  return "command";
-}
 
 RunKind KindFromJson(const Json &json) {
   const std::string name = json.AsString();
@@ -110,7 +96,7 @@ void Job::Check() const {
     throw Error(Status::kUnsupported, "environment '" + environment + "' is not known: only 'system' is");
   }
   if (compute != "local") throw Error(Status::kNotFound, "compute '" + compute + "' is not known: only 'local' is");
-  if (process_count < 1 || process_count > kMaxProcesses) {
+  if (process_count < 1 || process_count > kMaxProcessCount) {
     throw Error::InvalidArgument("the process count must be from 1 to 1024, got " + std::to_string(process_count));
   }
   if (resources.time_limit_ms <= 0) throw Error::InvalidArgument("the time limit must be at least 1 ms");
@@ -131,7 +117,7 @@ void Job::Check() const {
 
 Json Job::ToJson() const {
   Json json = Json::Object();
-  json.Set("schema_version", kSchemaVersion).Set("kind", KindName(kind));
+  json.Set("schema_version", kSchemaVersion).Set("kind", RunKindName(kind));
   if (!run_id.empty()) json.Set("run_id", run_id);
   if (!display_name.empty()) json.Set("display_name", display_name);
   if (!source_directory.empty()) json.Set("source_directory", source_directory);
@@ -177,7 +163,7 @@ Job Job::FromJson(const Json &json) {
   job.compute = json.GetString("compute", job.compute);
   if (auto v = json.Find("resources")) job.resources = ResourcesFromJson(*v);
   if (auto v = json.Find("retries")) job.retries = RetriesFromJson(*v);
-  if (auto v = json.Find("process_count")) job.process_count = Int32(*v, 1, kMaxProcesses);
+  if (auto v = json.Find("process_count")) job.process_count = Int32(*v, 1, kMaxProcessCount);
   if (auto v = json.Find("train")) job.train = TrainConfig::FromJson(*v, v->path());
   job.tags = json.GetStringMap("tags");
   return job;

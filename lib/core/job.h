@@ -29,6 +29,7 @@ struct Retries {
 
 struct Job {
   static constexpr int64_t kSchemaVersion = 1;
+  static constexpr int32_t kMaxProcessCount = 1024;
 
   RunKind kind = RunKind::kCommand;  // kCommand or kTrain
   std::string run_id;                // chosen by the caller; empty = made at submit

@@ -1,0 +1,189 @@
+#include "trainyard/job.h"
+
+#include <utility>
+
+#include "capi/handles.h"
+#include "core/run_id.h"
+
+using namespace trainyard;
+using trainyard::capi::guard;
+using trainyard::capi::require;
+using trainyard::capi::require_out;
+
+namespace {
+
+ty_job *Release(Job job) {
+  return std::make_unique<ty_job>(ty_job{std::move(job)}).release();
+}
+
+// NULL takes a variable, secret or tag back.
+void SetOrErase(std::map<std::string, std::string> *map, const char *name, const char *value) {
+  if (value == nullptr) {
+    map->erase(name);
+  } else {
+    (*map)[name] = value;
+  }
+}
+
+template <typename Change>
+ty_status ChangeJob(ty_job *job, ty_error **err, Change change) noexcept {
+  return guard(err, [&] {
+    require(job, "job");
+    change(job->job);
+  });
+}
+
+void CheckVariable(const char *name) {
+  require(name, "name");
+  const std::string text = name;
+  if (text.empty() || text.find('=') != std::string::npos) {
+    throw Error::InvalidArgument("variable name '" + text + "' must not be empty and must not contain '='");
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+ty_status ty_job_new_command(const char *source_directory, const char *const *argv, size_t argc, ty_job **out_job,
+                             ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_out(out_job, "out_job");
+    require(argv, "argv");
+    if (argc == 0) throw Error::InvalidArgument("argv must hold at least the program");
+    Job job;
+    job.source_directory = capi::OptionalString(source_directory);
+    for (size_t i = 0; i < argc; ++i) {
+      require(argv[i], "argv[i]");
+      job.command.emplace_back(argv[i]);
+    }
+    job.Check();
+    *out_job = Release(std::move(job));
+  });
+}
+
+ty_status ty_job_new_shell(const char *source_directory, const char *line, ty_job **out_job, ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_out(out_job, "out_job");
+    require(line, "line");
+    Job job;
+    job.source_directory = capi::OptionalString(source_directory);
+    job.shell_command = line;
+    job.Check();
+    *out_job = Release(std::move(job));
+  });
+}
+
+ty_status ty_job_new_train(const ty_train_config *config, ty_job **out_job, ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_out(out_job, "out_job");
+    require(config, "config");
+    Job job;
+    job.kind = RunKind::kTrain;
+    job.train = config->config;
+    *out_job = Release(std::move(job));
+  });
+}
+
+ty_status ty_job_from_json(const char *json, ty_job **out_job, ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_out(out_job, "out_job");
+    require(json, "json");
+    *out_job = Release(Job::Parse(json, "job"));
+  });
+}
+
+ty_status ty_job_to_json(const ty_job *job, char **out_json, ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_out(out_json, "out_json");
+    require(job, "job");
+    *out_json = capi::CopyString(job->job.ToJson().DumpPretty());
+  });
+}
+
+void ty_job_free(ty_job *job) noexcept {
+  std::unique_ptr<ty_job>{job};
+}
+
+ty_status ty_job_set_run_id(ty_job *job, const char *run_id, ty_error **err) noexcept {
+  return ChangeJob(job, err, [&](Job &target) {
+    const std::string id = capi::OptionalString(run_id);
+    if (run_id != nullptr) CheckRunId(id);
+    target.run_id = id;
+  });
+}
+
+ty_status ty_job_set_display_name(ty_job *job, const char *name, ty_error **err) noexcept {
+  return ChangeJob(job, err, [&](Job &target) { target.display_name = capi::OptionalString(name); });
+}
+
+ty_status ty_job_add_argument(ty_job *job, const char *argument, ty_error **err) noexcept {
+  return ChangeJob(job, err, [&](Job &target) {
+    require(argument, "argument");
+    if (target.kind == RunKind::kTrain)
+      throw Error::InvalidArgument("a training job takes no arguments: use its settings");
+    target.arguments.emplace_back(argument);
+  });
+}
+
+ty_status ty_job_set_variable(ty_job *job, const char *name, const char *value, ty_error **err) noexcept {
+  return ChangeJob(job, err, [&](Job &target) {
+    CheckVariable(name);
+    SetOrErase(&target.variables, name, value);
+  });
+}
+
+ty_status ty_job_set_secret(ty_job *job, const char *name, const char *value, ty_error **err) noexcept {
+  return ChangeJob(job, err, [&](Job &target) {
+    CheckVariable(name);
+    SetOrErase(&target.secrets, name, value);
+  });
+}
+
+ty_status ty_job_set_process_count(ty_job *job, int32_t count, ty_error **err) noexcept {
+  return ChangeJob(job, err, [&](Job &target) {
+    if (count < 1 || count > Job::kMaxProcessCount) {
+      throw Error::InvalidArgument("the process count must be from 1 to " + std::to_string(Job::kMaxProcessCount) +
+                                   ", got " + std::to_string(count));
+    }
+    target.process_count = count;
+  });
+}
+
+ty_status ty_job_set_time_limit(ty_job *job, int64_t limit_ms, ty_error **err) noexcept {
+  return ChangeJob(job, err, [&](Job &target) {
+    if (limit_ms <= 0)
+      throw Error::InvalidArgument("the time limit must be at least 1 ms, got " + std::to_string(limit_ms));
+    target.resources.time_limit_ms = limit_ms;
+  });
+}
+
+ty_status ty_job_set_retries(ty_job *job, int32_t maximum, const int32_t *never_exit_codes, size_t count,
+                             ty_error **err) noexcept {
+  return ChangeJob(job, err, [&](Job &target) {
+    if (maximum < 0)
+      throw Error::InvalidArgument("the number of retries must not be negative, got " + std::to_string(maximum));
+    if (count != 0) require(never_exit_codes, "never_exit_codes");
+    target.retries.maximum = maximum;
+    target.retries.never_on_exit_codes.assign(never_exit_codes, never_exit_codes + count);
+  });
+}
+
+ty_status ty_job_set_tag(ty_job *job, const char *key, const char *value, ty_error **err) noexcept {
+  return ChangeJob(job, err, [&](Job &target) {
+    require(key, "key");
+    SetOrErase(&target.tags, key, value);
+  });
+}
+
+ty_status ty_job_validate(const ty_workspace *workspace, const ty_job *job, char **out_report_json,
+                          ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_out(out_report_json, "out_report_json");
+    capi::require_handle(workspace, "workspace");
+    require(job, "job");
+    *out_report_json = capi::CopyString(workspace->driver->Validate(job->job));
+  });
+}
+
+}  // extern "C"

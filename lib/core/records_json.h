@@ -1,0 +1,29 @@
+// The records as JSON, as the C API, the command line and the files show them. Times that are not known are null.
+// Thread-safe.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/metric.h"
+#include "core/model.h"
+#include "core/run.h"
+#include "util/json.h"
+
+namespace trainyard {
+
+Json RunToJson(const RunRecord &run);
+Json RunErrorToJson(const RunError &error);
+Json ModelToJson(const ModelRecord &model);
+
+// {"experiment","states":[names],"tag":"k" or {"k":"v"},"property":...,"parent","created_from_ms","created_to_ms"};
+// empty text = no condition.
+RunFilter RunFilterFromJson(std::string_view text);
+// {"rank","first_step","last_step","offset","limit","downsample_to"}; empty text = everything.
+MetricQuery MetricQueryFromJson(std::string_view text);
+// {"description","framework","framework_version","tags","properties"}; empty text = nothing.
+ModelRecord ModelMetadataFromJson(std::string_view text);
+
+std::string_view RunKindName(RunKind kind);
+
+}  // namespace trainyard
