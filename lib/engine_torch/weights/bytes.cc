@@ -3,19 +3,15 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+#include "util/fs.h"
 
 namespace trainyard {
 
 std::shared_ptr<const MappedFile> MappedFile::Open(const std::filesystem::path &path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) throw Error::FromErrno(errno, "open weight file", path.string());
-  struct Closer {
-    int fd;
-    ~Closer() { close(fd); }
-  } closer{fd};
+  const UniqueFd file_descriptor = OpenFile(path, O_RDONLY);
   struct stat status {};
-  if (fstat(fd, &status) != 0) throw Error::FromErrno(errno, "read weight file", path.string());
+  if (fstat(file_descriptor.get(), &status) != 0) throw Error::FromErrno(errno, "read weight file", path.string());
   if (!S_ISREG(status.st_mode)) {
     throw Error(Status::kUnsupported, "'" + path.string() + "' is not a file: give the weight file itself",
                 {{"path", path.string()}});
@@ -23,7 +19,7 @@ std::shared_ptr<const MappedFile> MappedFile::Open(const std::filesystem::path &
   std::shared_ptr<MappedFile> file(new MappedFile);
   file->size_ = static_cast<size_t>(status.st_size);
   if (file->size_ == 0) return file;  // mmap refuses empty files; the readers say what is wrong with one
-  void *address = mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, fd, 0);
+  void *address = mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, file_descriptor.get(), 0);
   if (address == MAP_FAILED) throw Error::FromErrno(errno, "map weight file", path.string());
   file->address_ = address;
   return file;

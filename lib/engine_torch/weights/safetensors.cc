@@ -10,6 +10,8 @@
 #include <optional>
 #include <set>
 
+#include "util/fs.h"
+
 namespace trainyard {
 namespace {
 
@@ -167,22 +169,6 @@ void CheckLayout(std::vector<const Entry *> entries, uint64_t data_bytes, size_t
 
 // --- writing ---
 
-struct FileDescriptor {
-  int fd;
-  ~FileDescriptor() {
-    if (fd >= 0) close(fd);
-  }
-};
-
-void WriteAll(int fd, Bytes bytes, const std::filesystem::path &path) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw Error::FromErrno(errno, "write weight file", path.string());
-    bytes = bytes.subspan(static_cast<size_t>(written));
-  }
-}
-
 std::string BuildHeader(const std::vector<const NamedTensor *> &tensors,
                         const std::map<std::string, std::string> &metadata) {
   Json header(cJSON_CreateObject());
@@ -283,22 +269,18 @@ void WriteSafetensors(const std::filesystem::path &path, std::span<const NamedTe
   const std::string header = BuildHeader(order, metadata);
   const std::filesystem::path temporary = TemporaryName(path);
   try {
-    FileDescriptor file{open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
-    if (file.fd < 0) throw Error::FromErrno(errno, "create weight file", path.string());
+    const UniqueFd file = OpenFile(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
     const uint64_t length = header.size();
-    WriteAll(file.fd, std::as_bytes(std::span(&length, 1)), path);
-    WriteAll(file.fd, AsBytes(header), path);
-    for (const NamedTensor *tensor : order) WriteAll(file.fd, tensor->data, path);
-    if (fsync(file.fd) != 0) throw Error::FromErrno(errno, "sync weight file", path.string());
-    if (rename(temporary.c_str(), path.c_str()) != 0)
-      throw Error::FromErrno(errno, "replace weight file", path.string());
+    WriteAll(file.get(), &length, sizeof length, path);
+    WriteAll(file.get(), header.data(), header.size(), path);
+    for (const NamedTensor *tensor : order) WriteAll(file.get(), tensor->data.data(), tensor->data.size(), path);
+    if (fsync(file.get()) != 0) throw Error::FromErrno(errno, "sync weight file", path);
+    RenamePath(temporary, path);
   } catch (...) {
     unlink(temporary.c_str());
     throw;
   }
-  const std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  FileDescriptor handle{open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (handle.fd < 0 || fsync(handle.fd) != 0) throw Error::FromErrno(errno, "sync directory", directory.string());
+  SyncDirectory(path.has_parent_path() ? path.parent_path().string() : ".");
 }
 
 }  // namespace trainyard
