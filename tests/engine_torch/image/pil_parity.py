@@ -303,6 +303,27 @@ def check_errors(driver, check, directory, rng):
             check.equal("tail", f"tail{cut}.jpg", driver.ask("decode", path), want)
 
 
+def check_torchvision(check, path):
+    """That the calls written out here are torchvision's, where it is installed."""
+    try:
+        from torchvision import transforms
+        from torchvision.transforms import functional
+    except ImportError:
+        return
+    image = Image.open(path).convert("RGB")
+    finish = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN.tolist(), STD.tolist())])
+    name = os.path.basename(path)
+    for resize, crop in ((256, 224), (40, 61), (61, 40), (100, 101)):
+        full = transforms.Compose([transforms.Resize(resize), transforms.CenterCrop(crop), finish])
+        want = to_floats(torchvision_eval(image, resize, crop), 0)
+        check.equal("torchvision eval", f"{name} {resize} {crop}", (full(image).numpy().tobytes(), crop, crop), want)
+    box = (image.height // 5, image.width // 7, image.height // 2, image.width // 2)
+    part = functional.hflip(functional.resized_crop(image, *box, [224, 224], functional.InterpolationMode.BILINEAR))
+    want = image.crop((box[1], box[0], box[1] + box[3], box[0] + box[2])).resize((224, 224), BILINEAR)
+    want = to_floats(want.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 0)
+    check.equal("torchvision train", name, (finish(part).numpy().tobytes(), 224, 224), want)
+
+
 def main():
     rng = random.Random(7)
     check = Check()
@@ -317,6 +338,8 @@ def main():
             compare_all(driver, check, os.path.join(images, name), rng, crops=6 if name.startswith("rgb") else 2)
         for name in ("rgb_131x203_444_b.jpg", "rgb_500x375_420_b.jpg", "rgb_7x5_444_b.jpg", "rgb_1x1_444_b.jpg"):
             compare_resize(driver, check, os.path.join(images, name), rng, 40)
+        check_torchvision(check, os.path.join(images, "rgb_500x375_420_b.jpg"))
+        check_torchvision(check, os.path.join(images, "grey_131x203.jpg"))
     for directory in sys.argv[2:]:
         if not os.path.isdir(directory):
             print(f"not there, left out: {directory}")
