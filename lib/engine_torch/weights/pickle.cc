@@ -83,8 +83,8 @@ class Machine {
  public:
   using Kind = PickleValue::Kind;
 
-  Machine(Bytes bytes, const std::filesystem::path &path, const GlobalPolicy &policy)
-      : bytes_(bytes), path_(path), policy_(policy) {}
+  Machine(Bytes bytes, const std::filesystem::path &path, const GlobalPolicy &policy, size_t start)
+      : bytes_(bytes), path_(path), policy_(policy), position_(start) {}
 
   PickleDocument Run() {
     for (;;) {
@@ -95,7 +95,7 @@ class Machine {
       }
     }
     document_.root = Pop();
-    document_.size = position_;
+    document_.end = position_;
     return std::move(document_);
   }
 
@@ -453,7 +453,7 @@ class Machine {
   const Bytes bytes_;
   const std::filesystem::path &path_;
   const GlobalPolicy &policy_;
-  size_t position_ = 0;
+  size_t position_;
   PickleDocument document_;
   std::vector<PickleValue *> stack_;
   std::vector<size_t> marks_;
@@ -478,8 +478,8 @@ Error RefusedGlobal(const std::string &global, const std::filesystem::path &path
           {{"path", path.string()}, {"import", name}}};
 }
 
-PickleDocument ReadPickle(Bytes bytes, const std::filesystem::path &path, const GlobalPolicy &policy) {
-  return Machine(bytes, path, policy).Run();
+PickleDocument ReadPickle(Bytes bytes, const std::filesystem::path &path, const GlobalPolicy &policy, size_t start) {
+  return Machine(bytes, path, policy, start).Run();
 }
 
 }  // namespace trainyard

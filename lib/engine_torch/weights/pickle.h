@@ -60,14 +60,14 @@ using GlobalPolicy = std::function<GlobalVerdict(std::string_view module, std::s
 struct PickleDocument {
   std::deque<PickleValue> values;  // all of them, in the order they were made
   PickleValue *root = nullptr;
-  size_t size = 0;  // bytes read, up to and with the STOP opcode
+  size_t end = 0;  // offset of the first byte after its STOP opcode
 };
 
 // The error for a name that is not on the allow-list: names it, and says that nothing was executed.
 Error RefusedGlobal(const std::string &global, const std::filesystem::path &path);
 
-// Reads one pickle (protocols 0 to 5) from the start of `bytes`; bytes after its end are left alone. `path` is for
+// Reads one pickle (protocols 0 to 5) that begins at `start`; bytes after its end are left alone. `path` is for
 // messages. Throws kCorrupt (truncated, malformed, over a limit) or kUnsupported (a refused name or opcode).
-PickleDocument ReadPickle(Bytes bytes, const std::filesystem::path &path, const GlobalPolicy &policy);
+PickleDocument ReadPickle(Bytes bytes, const std::filesystem::path &path, const GlobalPolicy &policy, size_t start = 0);
 
 }  // namespace trainyard

@@ -24,12 +24,12 @@ Error Unsupported(const std::filesystem::path &path, const std::string &what) {
 // 4. <folder>/constants.pkl, <folder>/code/: only in TorchScript archives.
 std::string FindFolder(const ZipDirectory &directory, const std::filesystem::path &path) {
   constexpr std::string_view kPickle = "data.pkl";
-  for (const auto &[name, bytes] : directory.entries) {
+  for (const auto &[name, entry] : directory.entries) {
     if (!name.ends_with(kPickle)) continue;
     const std::string folder = name.substr(0, name.size() - kPickle.size());
     if (folder.empty() || (folder.back() == '/' && folder.find('/') == folder.size() - 1)) return folder;
   }
-  for (const auto &[name, bytes] : directory.entries) {
+  for (const auto &[name, entry] : directory.entries) {
     if (name.ends_with(".npy")) throw Unsupported(path, "is a NumPy archive, not PyTorch weights");
   }
   throw Unsupported(path, "is a zip archive without data.pkl: not what torch.save writes");
@@ -93,8 +93,8 @@ class LegacyReader {
 
  private:
   PickleDocument Next() {
-    PickleDocument document = ReadPickle(bytes_.subspan(position_), path_, TorchGlobalVerdict);
-    position_ += document.size;
+    PickleDocument document = ReadPickle(bytes_, path_, TorchGlobalVerdict, position_);
+    position_ = document.end;
     return document;
   }
 
@@ -113,14 +113,20 @@ TensorFile ParseTorchZip(Bytes bytes, const std::filesystem::path &path, std::sh
                       "is a TorchScript archive (torch.jit.save); save its weights in Python: "
                       "torch.save(torch.jit.load(path).state_dict(), new_path)");
   }
-  const Bytes *order = directory.Find(folder + "byteorder");
-  if (order != nullptr && AsText(*order) != "little") throw Unsupported(path, "was written on a big-endian machine");
-  const PickleDocument document = ReadPickle(*directory.Find(folder + "data.pkl"), path, TorchGlobalVerdict);
+  for (const auto &[name, entry] : directory.entries) {
+    if (!entry.compressed) continue;
+    throw Unsupported(
+        path, "is not as torch.save writes it: entry '" + Printable(name) + "' is compressed; save it again in Python");
+  }
+  const ZipEntry *order = directory.Find(folder + "byteorder");
+  if (order != nullptr && AsText(order->bytes) != "little")
+    throw Unsupported(path, "was written on a big-endian machine");
+  const PickleDocument document = ReadPickle(directory.Find(folder + "data.pkl")->bytes, path, TorchGlobalVerdict);
   CheckUnknownGlobals(document, path);
   StorageMap storages;
   const std::string data = folder + "data/";
   for (const auto &[name, entry] : directory.entries) {
-    if (name.starts_with(data)) storages[name.substr(data.size())] = entry;
+    if (name.starts_with(data)) storages[name.substr(data.size())] = entry.bytes;
   }
   TensorFile file;
   file.path = path;

@@ -63,11 +63,6 @@ class Reader {
     return Error::Corrupt("'" + path_.string() + "' is a damaged zip archive: " + what + "; copy or download it again",
                           {{"path", path_.string()}});
   }
-  Error Unsupported(const std::string &what) const {
-    return {Status::kUnsupported,
-            "'" + path_.string() + "' is not as torch.save writes it: " + what + "; save it again in Python",
-            {{"path", path_.string()}}};
-  }
   bool Fits(uint64_t offset, uint64_t size) const { return offset <= bytes_.size() && size <= bytes_.size() - offset; }
   // The callers checked the bounds.
   uint16_t U16(uint64_t offset) const { return LoadLittleEndian<uint16_t>(bytes_, static_cast<size_t>(offset)); }
@@ -112,18 +107,15 @@ class Reader {
         AsText(bytes_.subspan(static_cast<size_t>(position + kCentralBytes), static_cast<size_t>(name_bytes))));
     ReadExtra64(position + kCentralBytes + name_bytes, extra_bytes, {&size, &stored, &local});
     const std::string where = "entry '" + Printable(name) + "'";
-    if ((flags & 1) != 0) throw Unsupported(where + " is encrypted");
-    if (method != 0 || stored != size) throw Unsupported(where + " is compressed");
+    const bool compressed = (flags & 1) != 0 || method != 0 || stored != size;
     if (!Fits(local, kLocalBytes)) throw Truncated(path_, where, local + kLocalBytes, bytes_.size());
     if (U32(local) != kLocalMagic) throw Bad(where + " has no local header");
     const uint64_t data = local + kLocalBytes + U16(local + 26) + U16(local + 28);
     uint64_t end = 0;
-    if (__builtin_add_overflow(data, size, &end)) throw Bad(where + " has an impossible size");
-    if (!Fits(data, size)) throw Truncated(path_, where, end, bytes_.size());
-    if (!directory->entries.emplace(name, bytes_.subspan(static_cast<size_t>(data), static_cast<size_t>(size)))
-             .second) {
-      throw Bad(where + " is there twice");
-    }
+    if (__builtin_add_overflow(data, stored, &end)) throw Bad(where + " has an impossible size");
+    if (!Fits(data, stored)) throw Truncated(path_, where, end, bytes_.size());
+    const Bytes bytes = bytes_.subspan(static_cast<size_t>(data), static_cast<size_t>(stored));
+    if (!directory->entries.emplace(name, ZipEntry{bytes, compressed}).second) throw Bad(where + " is there twice");
     return next;
   }
 

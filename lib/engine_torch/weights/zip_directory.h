@@ -10,16 +10,21 @@
 
 namespace trainyard {
 
-struct ZipDirectory {
-  std::map<std::string, Bytes> entries;  // name -> its bytes inside the archive; checked to lie inside
+struct ZipEntry {
+  Bytes bytes;              // as they lie in the archive; checked to lie inside
+  bool compressed = false;  // or encrypted: `bytes` are not the content
+};
 
-  const Bytes *Find(const std::string &name) const {
+struct ZipDirectory {
+  std::map<std::string, ZipEntry> entries;
+
+  const ZipEntry *Find(const std::string &name) const {
     const auto found = entries.find(name);
     return found == entries.end() ? nullptr : &found->second;
   }
 };
 
-// Throws kCorrupt (truncated, damaged) or kUnsupported (compressed or encrypted entries, several volumes).
+// Throws kCorrupt (truncated, damaged).
 ZipDirectory ReadZipDirectory(Bytes bytes, const std::filesystem::path &path);
 
 }  // namespace trainyard

@@ -43,7 +43,7 @@ TEST(PickleTest, ReadsPlainValues) {
   EXPECT_EQ(items[7]->real, 1.5);
   EXPECT_EQ(items[8]->text, "text");
   EXPECT_EQ(items[9]->text, "hi");
-  EXPECT_EQ(document.size, bytes.size());
+  EXPECT_EQ(document.end, bytes.size());
 }
 
 TEST(PickleTest, ReadsProtocolZeroText) {
