@@ -1,0 +1,111 @@
+#include "core/job.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "util/error.h"
+
+namespace trainyard {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+Job CommandJob() {
+  Job job;
+  job.command = {"/bin/echo", "a b"};
+  job.arguments = {"--lr", "0.1"};
+  job.variables = {{"A", "1"}};
+  job.secrets = {{"TOKEN", "very-secret-value"}};
+  job.source_directory = "/src";
+  job.tags = {{"team", "vision"}};
+  job.retries = {2, {7, 9}};
+  job.resources.time_limit_ms = 5000;
+  job.process_count = 3;
+  return job;
+}
+
+template <typename Call>
+std::string MessageOf(Call call) {
+  try {
+    call();
+  } catch (const Error &error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Job, RoundTripsThroughJsonWithoutSecretValues) {
+  const Job job = CommandJob();
+  const std::string text = job.ToJson().DumpPretty();
+  EXPECT_THAT(text, Not(HasSubstr("very-secret-value")));
+  const Job read = Job::Parse(text, "job");
+  EXPECT_EQ(read.ToJson().Canonical(), job.ToJson().Canonical());
+  EXPECT_EQ(read.command, job.command);
+  EXPECT_EQ(read.retries.never_on_exit_codes, job.retries.never_on_exit_codes);
+  ASSERT_EQ(read.secrets.count("TOKEN"), 1U);
+  EXPECT_EQ(read.secrets.at("TOKEN"), "");
+}
+
+TEST(Job, HashIsOfTheJobNotOfItsRunId) {
+  Job job = CommandJob();
+  const std::string hash = job.Hash();
+  job.run_id = "mine";
+  EXPECT_EQ(job.Hash(), hash);
+  job.arguments.push_back("x");
+  EXPECT_NE(job.Hash(), hash);
+}
+
+TEST(Job, UnknownKeysNameThePlaceAndTheNearest) {
+  EXPECT_THAT(MessageOf([] { Job::Parse(R"({"comand":["x"]})", "job"); }), HasSubstr("'command'"));
+  EXPECT_THAT(MessageOf([] { Job::Parse(R"({"command":["x"],"resources":{"gpu":1}})", "job"); }), HasSubstr("'gpus'"));
+  EXPECT_THAT(MessageOf([] { Job::Parse(R"({"command":["x"],"resources":{"gpus":"1x"}})", "job"); }),
+              HasSubstr("job.resources.gpus"));
+  EXPECT_THAT(MessageOf([] { Job::Parse("{\n\"command\":[", "job"); }), HasSubstr("job:2:"));
+}
+
+TEST(Job, NewerSchemasAreRefused) {
+  try {
+    Job::Parse(R"({"schema_version":2,"command":["x"]})", "job");
+    FAIL();
+  } catch (const Error &error) {
+    EXPECT_EQ(error.status(), Status::kVersion);
+  }
+}
+
+TEST(Job, ChecksWhatFitsTogether) {
+  EXPECT_NO_THROW(CommandJob().Check());
+  Job job;
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("needs a command"));
+  job = CommandJob();
+  job.shell_command = "echo";
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("either a program"));
+  job = CommandJob();
+  job.variables["TOKEN"] = "x";
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("both as a variable and as a secret"));
+  job = CommandJob();
+  job.variables["A=B"] = "x";
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("'A=B'"));
+  job = CommandJob();
+  job.compute = "cluster";
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("compute 'cluster'"));
+  job = CommandJob();
+  job.tags[std::string(101, 'k')] = "v";
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("1 to 100 bytes"));
+}
+
+TEST(Job, TrainingJobsTakeSettingsOnly) {
+  Job job;
+  job.kind = RunKind::kTrain;
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("ty_job_new_train"));
+  job.train.emplace();
+  job.train->SetString("data.directory", "/data");
+  EXPECT_NO_THROW(job.Check());
+  job.arguments = {"x"};
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("no arguments"));
+  const Job read = Job::Parse(R"({"kind":"train","train":{"data":{"directory":"/d"},"optimizer":{"lr":0.5}}})", "job");
+  EXPECT_EQ(read.train->GetNumber("optimizer.lr"), 0.5);
+}
+
+}  // namespace
+}  // namespace trainyard

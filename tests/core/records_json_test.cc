@@ -1,0 +1,71 @@
+#include "core/records_json.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "util/error.h"
+
+namespace trainyard {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(RunToJson, UnknownTimesAreNullAndTheErrorIsThere) {
+  RunRecord run;
+  run.id = "x_1_a";
+  run.experiment = "x";
+  run.state = RunState::kFailed;
+  run.created_ms = 5;
+  run.error.code = "exit_code";
+  run.error.message = "rank 2 ended with exit code 7";
+  run.error.rank = 2;
+  run.error.exit_code = 7;
+  run.job_json = R"({"kind":"command"})";
+  const Json json = Json::Parse(RunToJson(run).Dump(), "run");
+  EXPECT_EQ(json.GetString("state"), "Failed");
+  EXPECT_FALSE(json.Has("ended_ms"));  // null = unset
+  EXPECT_THAT(RunToJson(run).Dump(), HasSubstr("\"ended_ms\":null"));
+  EXPECT_EQ(json.Get("error").GetInt64("exit_code"), 7);
+  EXPECT_EQ(json.Get("job").GetString("kind"), "command");
+}
+
+TEST(RunFilter, ReadsEveryCondition) {
+  const RunFilter filter = RunFilterFromJson(
+      R"({"experiment":"e","states":["Running","Queued"],"tag":"k","property":{"p":"v"},"parent":"r","created_from_ms":1,"created_to_ms":2})");
+  EXPECT_EQ(filter.experiment, "e");
+  EXPECT_EQ(filter.states, (std::vector<RunState>{RunState::kRunning, RunState::kQueued}));
+  EXPECT_EQ(filter.tag_key, "k");
+  EXPECT_EQ(filter.property_value, "v");
+  EXPECT_EQ(filter.parent_id, "r");
+  EXPECT_EQ(filter.created_to_ms, 2);
+}
+
+TEST(RunFilter, NamesWhatIsWrong) {
+  const auto message = [](const char *text) {
+    try {
+      RunFilterFromJson(text);
+    } catch (const Error &error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_THAT(message(R"({"states":["running"]})"), HasSubstr("did you mean 'Running'?"));
+  EXPECT_THAT(message(R"({"tags":"x"})"), HasSubstr("'tag'"));
+  EXPECT_THAT(message(R"({"tag":{"a":"1","b":"2"}})"), HasSubstr("one key"));
+}
+
+TEST(MetricQuery, ReadsEveryCondition) {
+  const MetricQuery query =
+      MetricQueryFromJson(R"({"rank":1,"first_step":2,"last_step":3,"offset":4,"limit":5,"downsample_to":6})");
+  EXPECT_EQ(query.rank, 1);
+  EXPECT_EQ(query.first_step, 2);
+  EXPECT_EQ(query.last_step, 3);
+  EXPECT_EQ(query.offset, 4);
+  EXPECT_EQ(query.limit, 5);
+  EXPECT_EQ(query.downsample_to, 6);
+  EXPECT_EQ(MetricQueryFromJson("").rank, std::nullopt);
+  EXPECT_THROW(MetricQueryFromJson(R"({"limit":0})"), Error);
+}
+
+}  // namespace
+}  // namespace trainyard

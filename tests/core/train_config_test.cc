@@ -1,0 +1,109 @@
+#include "core/train_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "util/error.h"
+
+namespace trainyard {
+namespace {
+
+using testing::HasSubstr;
+
+std::string MessageOf(const std::function<void()> &call) {
+  try {
+    call();
+  } catch (const Error &error) {
+    EXPECT_EQ(error.status(), Status::kInvalidArgument);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(TrainConfig, EverySettingRoundTripsThroughJson) {
+  TrainConfig config;
+  config.SetString("data.directory", "/data");
+  config.SetNumber("optimizer.lr", 0.0125);
+  config.SetInteger("train.epochs", 3);
+  config.SetBool("transform.augment", false);
+  config.SetNumberList("transform.mean", {0.1, 0.2, 0.3});
+  const TrainConfig read = TrainConfig::FromJson(Json::Parse(config.ToJson().Dump(), "train"), "train");
+  EXPECT_EQ(read.ToJson().Canonical(), config.ToJson().Canonical());
+  EXPECT_EQ(read.GetNumber("optimizer.lr"), 0.0125);
+  EXPECT_EQ(read.GetNumberList("transform.mean"), (std::vector<double>{0.1, 0.2, 0.3}));
+}
+
+TEST(TrainConfig, DescriptionListsEverySettingWithItsDefault) {
+  const Json list = Json::Parse(TrainConfig::DescribeJson(), "settings");
+  ASSERT_EQ(list.size(), TrainConfig::Settings().size());
+  const Json defaults = TrainConfig().ToJson();
+  for (const Json &entry : list.Items()) {
+    EXPECT_FALSE(entry.GetString("doc").empty()) << entry.GetString("key");
+    Json place = defaults;
+    const std::string key = entry.GetString("key");
+    const size_t dot = key.find('.');
+    if (dot != std::string::npos) place = place.Get(key.substr(0, dot));
+    EXPECT_EQ(place.Get(key.substr(dot == std::string::npos ? 0 : dot + 1)).Dump(), entry.Get("default").Dump()) << key;
+  }
+}
+
+TEST(TrainConfig, DefaultsAreTheTutorialsRecipe) {
+  const TrainConfig config;
+  EXPECT_EQ(config.GetInteger("train.epochs"), 25);
+  EXPECT_EQ(config.GetInteger("train.batch_size"), 4);
+  EXPECT_EQ(config.GetNumber("optimizer.lr"), 0.001);
+  EXPECT_EQ(config.GetNumber("optimizer.momentum"), 0.9);
+  EXPECT_EQ(config.GetInteger("schedule.step_size"), 7);
+  EXPECT_EQ(config.GetNumber("schedule.gamma"), 0.1);
+}
+
+TEST(TrainConfig, UnknownKeysNameTheNearest) {
+  TrainConfig config;
+  EXPECT_THAT(MessageOf([&] { config.SetNumber("optimizer.lrr", 1); }), HasSubstr("did you mean 'optimizer.lr'?"));
+  EXPECT_THAT(MessageOf([] { TrainConfig::FromJson(Json::Parse(R"({"optimiser":{"lr":1}})", "train"), "train"); }),
+              HasSubstr("did you mean 'optimizer.lr'?"));
+  EXPECT_THAT(MessageOf([] { TrainConfig::FromJson(Json::Parse(R"({"devise":"cpu"})", "train"), "job.train"); }),
+              HasSubstr("in job.train, did you mean 'device'?"));
+}
+
+TEST(TrainConfig, TypesAreChecked) {
+  TrainConfig config;
+  EXPECT_THAT(MessageOf([&] { config.SetString("train.epochs", "3"); }),
+              HasSubstr("'train.epochs' is a integer, not a string"));
+  config.SetInteger("optimizer.lr", 1);  // an integer is a number
+  EXPECT_EQ(config.GetNumber("optimizer.lr"), 1.0);
+  EXPECT_THAT(MessageOf([] { TrainConfig::FromJson(Json::Parse(R"({"train":{"epochs":1.5}})", "train"), "train"); }),
+              HasSubstr("train.train.epochs"));
+}
+
+TEST(TrainConfig, RangesAndChoicesAreChecked) {
+  TrainConfig config;
+  EXPECT_THAT(MessageOf([&] { config.SetInteger("train.batch_size", 0); }), HasSubstr("from 1 to 65536, got 0"));
+  EXPECT_THAT(MessageOf([&] { config.SetNumber("optimizer.lr", -1); }), HasSubstr("at least 0, got -1"));
+  EXPECT_THAT(MessageOf([&] { config.SetNumber("optimizer.lr", std::nan("")); }), HasSubstr("got NaN"));
+  EXPECT_THAT(MessageOf([&] { config.SetNumber("optimizer.lr", INFINITY); }), HasSubstr("got Infinity"));
+  EXPECT_THAT(MessageOf([&] { config.SetNumberList("transform.std", {1, 1}); }), HasSubstr("3 numbers, got 2"));
+  EXPECT_THAT(MessageOf([&] { config.SetNumberList("transform.std", {1, 0, 1}); }), HasSubstr("transform.std"));
+  EXPECT_THAT(MessageOf([&] { config.SetString("model.architecture", "resnet81"); }),
+              HasSubstr("did you mean 'resnet18'?"));
+}
+
+TEST(TrainConfig, SaysWhatIsMissing) {
+  TrainConfig config;
+  EXPECT_THAT(MessageOf([&] { config.CheckComplete(); }), HasSubstr("set 'data.directory'"));
+  config.SetString("data.train_directory", "/a");
+  EXPECT_THAT(MessageOf([&] { config.CheckComplete(); }), HasSubstr("no training data"));
+  config.SetString("data.validation_directory", "/b");
+  EXPECT_NO_THROW(config.CheckComplete());
+  config.SetString("data.directory", "/c");
+  EXPECT_THAT(MessageOf([&] { config.CheckComplete(); }), HasSubstr("not all of them"));
+  config.SetString("data.train_directory", "");
+  config.SetString("data.validation_directory", "");
+  config.SetInteger("transform.crop", 300);
+  EXPECT_THAT(MessageOf([&] { config.CheckComplete(); }), HasSubstr("must not be larger than"));
+}
+
+}  // namespace
+}  // namespace trainyard
