@@ -108,7 +108,9 @@ class JournalReader {
   void Seek(uint64_t offset, int64_t ordinal);
   // False = nothing more at the moment.
   bool Next(JournalRecord *record);
-  // True when the writer said so and everything was read.
+  // The writer said that no more will come.
+  bool Sealed() const;
+  // Sealed, and everything was read.
   bool Finished();
   // With `final` set, what follows is certain to be no frame in the making: a torn tail is counted as skipped.
   void set_final(bool final);

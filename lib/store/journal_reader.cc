@@ -249,11 +249,14 @@ bool JournalReader::Next(JournalRecord *record) {
   }
 }
 
-bool JournalReader::Finished() {
+bool JournalReader::Sealed() const {
   std::array<uint8_t, 4> word{};
-  if (ReadAt(state_->fd.get(), word.data(), word.size(), journal::kSealedOffset, state_->path) != word.size())
-    return false;
-  if (Load<uint32_t>(word.data()) == 0) return false;
+  return ReadAt(state_->fd.get(), word.data(), word.size(), journal::kSealedOffset, state_->path) == word.size() &&
+         Load<uint32_t>(word.data()) != 0;
+}
+
+bool JournalReader::Finished() {
+  if (!Sealed()) return false;
   std::atomic_thread_fence(std::memory_order_seq_cst);
   state_->final = true;  // a torn tail will not get better
   state_->Refresh();

@@ -110,6 +110,10 @@ void JournalWriter::State::CheckFileLimit(uint64_t size) const {
 void JournalWriter::State::OpenSegment() {
   Seal();
   SegmentId next = id;
+  // After the highest there is: the lower ones may have been folded and removed, and their numbers are taken for ever.
+  for (const SegmentId &other : ListSegments(directory)) {
+    if (other.rank == id.rank && other.attempt == id.attempt) next.number = std::max(next.number, other.number + 1);
+  }
   UniqueFd fresh;
   for (;; ++next.number) {
     path = directory + "/" + SegmentFileName(next);

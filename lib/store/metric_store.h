@@ -22,6 +22,7 @@
 #include "core/metric.h"
 #include "store/database.h"
 #include "store/journal.h"
+#include "store/metric_chunk.h"
 
 namespace trainyard {
 
@@ -29,14 +30,6 @@ struct FoldResult {
   int64_t segments = 0;
   int64_t points = 0;
   int64_t skipped_bytes = 0;  // damaged
-};
-
-// A packed chunk, decoded.
-struct MetricChunk {
-  std::string name;  // empty = progress
-  std::vector<int64_t> ordinals;
-  std::vector<MetricPoint> points;  // progress: step and value unused
-  std::vector<std::string> texts;   // progress only
 };
 
 class MetricStore {
@@ -50,14 +43,18 @@ class MetricStore {
   MetricSeries Query(std::string_view run_id, const MetricQuery &query);
   std::vector<MetricSummary> ListNames(std::string_view run_id);
 
-  // For event streams.
-  std::vector<SegmentId> FoldedSegments(std::string_view run_id);
-  // Descriptors of the chunks of a folded segment with an ordinal >= `from`, by first ordinal; and one chunk.
+  // For event streams: the segments folded after row `after`, in that order.
+  struct FoldedSegment {
+    int64_t row = 0;
+    SegmentId id;
+  };
+  std::vector<FoldedSegment> FoldedSegments(std::string_view run_id, int64_t after = 0);
+  // The chunks of a folded segment with an ordinal >= `from`, by first ordinal; and one chunk.
   struct ChunkRef {
     int64_t id = 0;
     int64_t first_ordinal = 0;
   };
-  std::vector<ChunkRef> SegmentChunks(std::string_view run_id, const SegmentId &segment, int64_t from);
+  std::vector<ChunkRef> SegmentChunks(int64_t segment_row, int64_t from);
   MetricChunk LoadChunk(int64_t id);
 
  private:
