@@ -1,0 +1,210 @@
+#include "runner/attempt.h"
+
+#include <poll.h>
+#include <signal.h>
+
+#include <algorithm>
+
+#include "launch/blame.h"
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/text.h"
+
+namespace trainyard {
+namespace {
+
+constexpr std::chrono::seconds kCancelGrace{10};
+constexpr std::chrono::seconds kLeftoverGrace{2};
+constexpr int64_t kTickMs = 1000;
+constexpr int64_t kSampleEveryMs = 5000;
+// A rank that lost its peers ends before the one that left them has written its traceback: how long to wait for it.
+constexpr int64_t kEvidenceMs = 3000;
+
+class Attempt {
+ public:
+  Attempt(const AttemptPlan &plan, RunBeat *beat)
+      : plan_(plan),
+        beat_(beat),
+        launcher_(MakeLauncher(plan.launcher)),
+        sampler_(plan.layout.Journal(), plan.number) {}
+
+  AttemptResult Run() {
+    try {
+      launcher_->Start(plan_.launch);
+    } catch (const Error &error) {
+      result_.end = AttemptResult::End::kFailed;
+      result_.error.code = "start_failed";
+      result_.error.message = error.what();
+      EndAll(std::chrono::seconds(0));
+      return result_;
+    }
+    plan_.on_start();
+    Sample();
+    Watch();
+    return result_;
+  }
+
+ private:
+  using End = AttemptResult::End;
+
+  void Watch() {
+    int64_t next_tick = MonotonicMs() + kTickMs;
+    int64_t next_sample = MonotonicMs() + kSampleEveryMs;
+    for (;;) {
+      Collect();
+      const int64_t now = MonotonicMs();
+      if (Decide(now)) return;
+      if (now >= next_sample) {
+        Sample();
+        next_sample = now + kSampleEveryMs;
+      }
+      if (now >= next_tick) {
+        plan_.on_tick();
+        next_tick = now + kTickMs;
+      }
+      int64_t until = std::min({next_tick, next_sample, plan_.deadline_ms});
+      if (evidence_until_ms_ > 0) until = std::min(until, evidence_until_ms_);
+      pollfd entries[2] = {{launcher_->descriptor(), POLLIN, 0}, {beat_->descriptor(), POLLIN, 0}};
+      poll(entries, 2, static_cast<int>(std::max<int64_t>(0, until - MonotonicMs())));
+      if (entries[1].revents != 0) beat_->Clear();
+    }
+  }
+
+  void Collect() {
+    while (auto exit = launcher_->TakeExit()) exits_.push_back(std::move(*exit));
+  }
+
+  // True when the attempt is over and all is ended.
+  bool Decide(int64_t now) {
+    if (beat_->cancel_requested()) return Finish(End::kCanceled, kCancelGrace);
+    const auto blamed = BlamedExit(exits_);
+    if (launcher_->live_ranks() == 0 && exits_.size() == RankCount()) {
+      return Finish(blamed ? End::kFailed : End::kCompleted, kLeftoverGrace);
+    }
+    if (now >= plan_.deadline_ms) return Finish(End::kTimeLimit, kCancelGrace);
+    if (blamed) {
+      const bool certain = EvidenceOf(exits_[*blamed]) != Evidence::kEcho;
+      if (evidence_until_ms_ == 0) evidence_until_ms_ = now + kEvidenceMs;
+      if (certain || now >= evidence_until_ms_) return Finish(End::kFailed, kLeftoverGrace);
+    }
+    if (beat_->stop_requested() && !stop_sent_) {
+      stop_sent_ = true;
+      if (!plan_.is_train) launcher_->SignalRanks(SIGTERM, plan_.is_shell);
+    }
+    return false;
+  }
+
+  bool Finish(End end, std::chrono::milliseconds grace) {
+    Sample();
+    result_.end = end;
+    EndAll(grace);
+    Collect();
+    sampler_.Close();
+    if (end == End::kFailed) {
+      const auto blamed = BlamedExit(exits_);
+      result_.error = DescribeExit(exits_[blamed.value_or(0)], plan_.layout, stop_sent_);
+      result_.error.details_json = Details().Dump();
+    } else if (end == End::kTimeLimit) {
+      result_.error.code = "time_limit";
+      result_.error.message = "the run took longer than its time limit of " + std::to_string(plan_.time_limit_ms) +
+                              " ms and was ended; give it more time, or less to do";
+      result_.error.node = plan_.launch.nodes[0].name;
+      result_.error.stderr_tail = exits_.empty() ? launcher_->StderrTail(0) : exits_[0].stderr_tail;
+    }
+    return true;
+  }
+
+  void EndAll(std::chrono::milliseconds grace) {
+    const KillReport report = launcher_->Kill(grace);
+    result_.processes_ended = report.ended;
+    result_.left = report.left;
+  }
+
+  // Every exit in the order in which they happened.
+  Json Details() const {
+    Json exits = Json::Array();
+    for (const RankExit &exit : exits_) {
+      Json json = Json::Object();
+      json.Set("rank", exit.rank).Set("order", exit.order).Set("ended_by_supervisor", exit.after_kill);
+      if (exit.exit_code) json.Set("exit_code", *exit.exit_code);
+      if (!exit.exit_code) json.Set("signal", SignalName(exit.signal));
+      exits.Append(json);
+    }
+    Json details = Json::Object();
+    details.Set("attempt", plan_.number).Set("exits", exits);
+    return details;
+  }
+
+  void Sample() { sampler_.Sample(launcher_->Processes()); }
+  size_t RankCount() const {
+    size_t count = 0;
+    for (const LaunchNode &node : plan_.launch.nodes) count += static_cast<size_t>(node.process_count);
+    return count;
+  }
+
+  const AttemptPlan &plan_;
+  RunBeat *beat_;
+  const std::unique_ptr<Launcher> launcher_;
+  Sampler sampler_;
+  std::vector<RankExit> exits_;
+  AttemptResult result_;
+  int64_t evidence_until_ms_ = 0;
+  bool stop_sent_ = false;
+};
+
+// What the rank itself said about its failure.
+void TakeErrorFile(const RunLayout &layout, RunError *error) {
+  try {
+    const auto text = ReadFileIfExists(ErrorFile(layout, error->rank), 1 << 20);
+    if (!text || text->empty()) return;
+    const Json json = Json::Parse(*text, "error file");
+    const std::string code = json.GetString("code", "");
+    const std::string message = json.GetString("message", "");
+    if (!code.empty()) error->code = code;
+    if (!message.empty()) error->message = message;
+  } catch (const Error &failure) {
+    Log(LogLevel::kWarning, std::string("the rank's error file is not usable: ") + failure.what());
+  }
+}
+
+}  // namespace
+
+std::string ErrorFile(const RunLayout &layout, int32_t rank) {
+  return layout.SystemLogs() + "/error_" + std::to_string(rank) + ".json";
+}
+
+RunError DescribeExit(const RankExit &exit, const RunLayout &layout, bool stop_requested) {
+  RunError error;
+  error.rank = exit.rank;
+  error.node = exit.node;
+  error.exit_code = exit.exit_code;
+  error.stderr_tail = exit.stderr_tail;
+  const std::string who = "rank " + std::to_string(exit.rank) + " on " + exit.node;
+  const std::string fault = FaultLine(exit.stderr_tail);
+  if (exit.exit_code) {
+    error.code = "exit_code";
+    error.message = who + " ended with exit code " + std::to_string(*exit.exit_code);
+    if (!fault.empty()) error.message += ": " + fault;
+  } else {
+    error.signal = SignalName(exit.signal);
+    error.code = exit.out_of_memory ? "out_of_memory" : "signal";
+    error.message = who + " was ended by " + error.signal;
+    if (exit.out_of_memory) error.message += ": the kernel ran out of memory; use less of it, or a larger machine";
+    if (stop_requested && exit.signal == SIGTERM) {
+      error.message += " after a stop was requested; to end well it has to handle SIGTERM and exit with 0";
+    } else if (!fault.empty() && !exit.out_of_memory) {
+      error.message += ": " + fault;
+    }
+  }
+  TakeErrorFile(layout, &error);
+  return error;
+}
+
+AttemptResult RunAttempt(const AttemptPlan &plan, RunBeat *beat) {
+  return Attempt(plan, beat).Run();
+}
+
+}  // namespace trainyard

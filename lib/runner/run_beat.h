@@ -1,0 +1,56 @@
+// The supervisor's pulse: a thread that counts up runs/<id>/heartbeat every two seconds, whatever the rest of the
+// supervisor is doing, and watches runs/<id>/control for requests (inotify, with a look at every beat in case it is
+// exhausted). Thread-safe.
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+
+#include "store/layout.h"
+#include "util/fs.h"
+
+namespace trainyard {
+
+class RunBeat {
+ public:
+  static constexpr int64_t kEveryMs = 2000;
+
+  explicit RunBeat(const RunLayout &run);
+  RunBeat(const RunBeat &) = delete;
+  RunBeat &operator=(const RunBeat &) = delete;
+  ~RunBeat();
+
+  bool cancel_requested() const { return cancel_; }
+  bool stop_requested() const { return stop_; }
+  // Readable once a request has come; stays so until Clear.
+  int descriptor() const { return changed_.get(); }
+  void Clear();
+
+  // While one of these lives, a cancel request interrupts the blocking system call its thread is in (EINTR).
+  class Interruptible {
+   public:
+    explicit Interruptible(RunBeat *beat);
+    Interruptible(const Interruptible &) = delete;
+    Interruptible &operator=(const Interruptible &) = delete;
+    ~Interruptible();
+
+   private:
+    RunBeat *beat_;
+  };
+
+ private:
+  void Loop();
+  void Look();
+
+  const RunLayout run_;
+  UniqueFd heartbeat_, inotify_, wake_, changed_;
+  std::atomic<bool> cancel_{false}, stop_{false}, quit_{false};
+  std::atomic<bool> blocked_{false};
+  pthread_t blocked_thread_{};
+  std::thread thread_;
+};
+
+}  // namespace trainyard

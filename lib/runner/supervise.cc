@@ -1,0 +1,355 @@
+#include "runner/supervise.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+
+#include "core/job.h"
+#include "launch/settle.h"
+#include "runner/attempt.h"
+#include "runner/prepare.h"
+#include "runner/run_beat.h"
+#include "runner/run_book.h"
+#include "runner/secret_mask.h"
+#include "runner/slot_queue.h"
+#include "store/store.h"
+#include "util/boot.h"
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/log.h"
+#include "util/process.h"
+
+namespace trainyard {
+namespace {
+
+constexpr int64_t kLockPatienceMs = 5000;
+constexpr int64_t kFoldEveryMs = 10000;
+constexpr uint64_t kLargeJournalBytes = 4 << 20;
+
+ProcessIdentity Self() {
+  ProcessIdentity identity;
+  identity.pid = getpid();
+  identity.start_time = ProcessStartTime(identity.pid);
+  identity.boot_id = BootId();
+  identity.hostname = HostName();
+  return identity;
+}
+
+// An observer may hold it for the moment in which it finds out that we are only just coming.
+UniqueFd TakeRunLock(const RunLayout &layout) {
+  UniqueFd fd = OpenFile(layout.Lock(), O_RDWR | O_CREAT);
+  const int64_t deadline = MonotonicMs() + kLockPatienceMs;
+  while (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (MonotonicMs() >= deadline) {
+      throw Error(Status::kBusy, "another process supervises the run (it holds '" + layout.Lock() + "')");
+    }
+    usleep(2000);
+  }
+  // From now on a free lock means that the supervisor has died (launch/settle.cc).
+  const std::string text = std::to_string(getpid()) + "\n";
+  [[maybe_unused]] const ssize_t count = pwrite(fd.get(), text.data(), text.size(), 0);
+  return fd;
+}
+
+const char *EnvironmentVariable(const char *name) {
+  return std::getenv(name);
+}  // NOLINT(concurrency-mt-unsafe)
+
+class Supervisor {
+ public:
+  explicit Supervisor(const SuperviseOptions &options)
+      : options_(options),
+        layout_(Layout(AbsolutePath(options.workspace)).Run(options.run_id)),
+        mask_(options.secrets),
+        lock_(TakeRunLock(layout_)),
+        store_(std::make_unique<Store>(options.workspace, OpenOptions())),
+        run_(store_->runs().Get(options.run_id)),
+        book_(store_.get(), options.run_id, Self()) {
+    if (IsFinal(run_.state)) {
+      throw Error::InvalidState("run '" + run_.id + "' is " + std::string(RunStateName(run_.state)) + " already");
+    }
+  }
+
+  void Run() {
+    OpenLog();
+    Outcome(layout_).Reserve();
+    beat_.emplace(layout_);
+    RunState final_state = RunState::kFailed;
+    RunError error;
+    try {
+      final_state = Execute(&error);
+    } catch (const Error &failure) {
+      error = ErrorFor(failure);
+      if (failure.status() == Status::kCanceled && beat_->cancel_requested()) final_state = RunState::kCanceled;
+    } catch (const std::exception &failure) {
+      error.code = "runner";
+      error.message = std::string("the supervisor failed: ") + failure.what();
+    }
+    if (final_state != RunState::kFailed) error = RunError();
+    Finish(final_state, error);
+  }
+
+ private:
+  static DatabaseOptions OpenOptions() {
+    DatabaseOptions options;
+    options.create = false;
+    return options;
+  }
+
+  void OpenLog() {
+    const int fd = open(layout_.RunnerLog().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const UniqueFd log(fd >= 0 ? fd : open("/dev/null", O_WRONLY | O_CLOEXEC));
+    dup2(log.get(), STDOUT_FILENO);
+    dup2(log.get(), STDERR_FILENO);
+    SetLogSink([mask = mask_](LogLevel level, const std::string &message) {
+      static constexpr std::array<const char *, 4> kNames = {"debug", "info", "warning", "error"};
+      const std::string line =
+          FormatUtc(NowUnixMs()) + " " + kNames[static_cast<size_t>(level)] + " " + mask.Apply(message) + "\n";
+      [[maybe_unused]] const ssize_t count = write(STDERR_FILENO, line.data(), line.size());
+    });
+  }
+
+  static RunError ErrorFor(const Error &failure) {
+    RunError error;
+    error.message = failure.what();
+    switch (failure.status()) {
+      case Status::kNoSpace:
+        error.code = "no_space";
+        break;
+      case Status::kNetwork:
+        error.code = "network";
+        break;
+      case Status::kCorrupt:
+        error.code = "corrupt";
+        break;
+      case Status::kNotFound:
+        error.code = "not_found";
+        break;
+      case Status::kInvalidArgument:
+        error.code = "invalid_job";
+        break;
+      default:
+        error.code = "runner";
+    }
+    return error;
+  }
+
+  RunState Execute(RunError *error) {
+    job_ = Job::Parse(run_.job_json, "job");
+    book_.Advance(RunState::kPreparing);
+    if (NeedsDownload(job_, store_.get())) book_.Commit();
+    weights_path_ = ResolveWeights(job_, store_.get(), [&] { return !beat_->cancel_requested(); });
+    PrepareCode(run_, store_.get());
+    book_.Advance(RunState::kQueued);
+    SlotQueue queue(SlotDirectory(), LocalSlotCount());
+    if (!WaitForTurn(&queue)) return RunState::kCanceled;
+    book_.Advance(RunState::kRunning);
+    const int32_t port = queue.AcquirePort();
+    const int64_t deadline_ms =
+        job_.resources.time_limit_ms > INT64_MAX / 2 ? INT64_MAX : MonotonicMs() + job_.resources.time_limit_ms;
+    for (int32_t number = 0;; ++number) {
+      const AttemptResult result = RunAttempt(Plan(number, port, deadline_ms), &*beat_);
+      processes_ended_ += result.processes_ended;
+      processes_left_ = static_cast<int64_t>(result.left.size());
+      *error = result.error;
+      if (result.end == AttemptResult::End::kCompleted) return RunState::kCompleted;
+      if (result.end == AttemptResult::End::kCanceled) return CanceledOrLeft(error);
+      if (!MayRetry(result, number)) return RunState::kFailed;
+      Log(LogLevel::kWarning, "attempt " + std::to_string(number) + " failed, starting again: " + error->message);
+      Try("collect the metrics", [&] { store_->metrics().Fold(run_.id, true); });
+    }
+  }
+
+  // Canceled says that nothing is left.
+  RunState CanceledOrLeft(RunError *error) const {
+    if (processes_left_ == 0) return RunState::kCanceled;
+    error->code = "processes_left";
+    error->message = "the run was canceled, but " + std::to_string(processes_left_) +
+                     " of its processes could not be ended; look for TRAINYARD_RUN_ID=" + run_.id +
+                     " in /proc/*/environ";
+    return RunState::kFailed;
+  }
+
+  bool MayRetry(const AttemptResult &result, int32_t number) const {
+    if (result.end != AttemptResult::End::kFailed || number >= job_.retries.maximum) return false;
+    if (beat_->cancel_requested() || beat_->stop_requested() || processes_left_ > 0) return false;
+    const auto &never = job_.retries.never_on_exit_codes;
+    const auto code = result.error.exit_code;
+    return !code || std::find(never.begin(), never.end(), *code) == never.end();
+  }
+
+  bool WaitForTurn(SlotQueue *queue) {
+    const RunBeat::Interruptible interruptible(&*beat_);
+    SlotQueue::Wait wait;
+    wait.canceled = [&] { return beat_->cancel_requested(); };
+    wait.on_wait = [&] {
+      // Many may wait for long: keep nothing that can be had again.
+      book_.Commit();
+      store_->database().Suspend();
+      malloc_trim(0);
+    };
+    return queue->Acquire(job_.process_count, wait) && !beat_->cancel_requested();
+  }
+
+  AttemptPlan Plan(int32_t number, int32_t port, int64_t deadline_ms) {
+    AttemptPlan plan(layout_);
+    for (int32_t rank = 0; rank < job_.process_count; ++rank) RemoveFile(ErrorFile(layout_, rank));
+    plan.number = number;
+    plan.is_train = job_.kind == RunKind::kTrain;
+    plan.is_shell = !job_.shell_command.empty();
+    plan.deadline_ms = deadline_ms;
+    plan.time_limit_ms = job_.resources.time_limit_ms;
+    plan.launch.run_id = run_.id;
+    plan.launch.nodes = {{HostName(), "127.0.0.1", job_.process_count}};
+    plan.launch.command = Command();
+    plan.launch.working_directory = layout_.Code();
+    plan.launch.variables = Variables(number);
+    plan.launch.unset = {kSupervisorVariable};
+    plan.launch.log_directory = layout_.UserLogs();
+    plan.launch.master_port = port;
+    plan.on_start = [this] {
+      running_ = true;
+      book_.Commit();
+    };
+    plan.on_tick = [this] { Tick(); };
+    return plan;
+  }
+
+  std::vector<std::string> Command() const {
+    if (job_.kind == RunKind::kTrain) return {"/proc/self/exe", "train", options_.workspace, run_.id};
+    std::vector<std::string> command = job_.command;
+    if (!job_.shell_command.empty()) {
+      const std::string line = job_.arguments.empty() ? job_.shell_command : job_.shell_command + " \"$@\"";
+      command = {"/bin/sh", "-c", line, "sh"};
+    }
+    command.insert(command.end(), job_.arguments.begin(), job_.arguments.end());
+    return command;
+  }
+
+  std::map<std::string, std::string> Variables(int32_t attempt) const {
+    std::map<std::string, std::string> variables = job_.variables;
+    for (const auto &[name, value] : options_.secrets) variables[name] = value;
+    // So that lines reach the log when they are printed, not when a buffer is full.
+    if (EnvironmentVariable("PYTHONUNBUFFERED") == nullptr) variables.emplace("PYTHONUNBUFFERED", "1");
+    std::map<std::string, std::string> own = {
+        {kRunIdVariable, run_.id},
+        {"TRAINYARD_WORKSPACE", store_->layout().Root()},
+        {"TRAINYARD_EXPERIMENT", run_.experiment},
+        {"TRAINYARD_RUN_DIR", layout_.Root()},
+        {"TRAINYARD_JOURNAL_DIR", layout_.Journal()},
+        {"TRAINYARD_ATTEMPT", std::to_string(attempt)},
+        {"AZUREML_RUN_ID", run_.id},
+        {"AZUREML_ARM_PROJECT_NAME", run_.experiment},
+    };
+    if (!weights_path_.empty()) own["TRAINYARD_WEIGHTS_PATH"] = weights_path_;
+    for (const auto &[name, value] : own) variables[name] = value;
+    return variables;
+  }
+
+  // A power cut loses at most a second of metrics and log lines; long runs do not pile up journals.
+  void Tick() {
+    try {
+      SyncJournals(layout_.Journal());
+      for (int32_t rank = 0; rank < job_.process_count; ++rank) SyncLog(rank);
+      if (MonotonicMs() - last_fold_ms_ < kFoldEveryMs) return;
+      last_fold_ms_ = MonotonicMs();
+      store_->metrics().Fold(run_.id, false);
+      book_.Commit();
+    } catch (const Error &error) {
+      if (error.status() == Status::kInvalidState) throw;
+      Log(LogLevel::kWarning, std::string("housekeeping: ") + error.what());
+    }
+  }
+
+  void SyncLog(int32_t rank) {
+    const std::string path = layout_.StdLog(rank, job_.process_count);
+    const auto info = Stat(path);
+    uint64_t &synced = synced_bytes_[rank];
+    if (!info || info->size == synced) return;
+    synced = info->size;
+    SyncFile(path);
+  }
+
+  uint64_t JournalBytes() const {
+    uint64_t bytes = 0;
+    for (const DirEntry &entry : ListDir(layout_.Journal())) {
+      const auto info = Stat(JoinPath(layout_.Journal(), entry.name));
+      bytes += info ? info->size : 0;
+    }
+    return bytes;
+  }
+
+  void Try(const char *what, const std::function<void()> &work) {
+    try {
+      work();
+    } catch (const Error &error) {
+      if (error.status() == Status::kInvalidState) throw;
+      Log(LogLevel::kError, std::string("cannot ") + what + ": " + error.what());
+    }
+  }
+
+  void Finish(RunState state, RunError error) {
+    if (state != RunState::kCanceled && running_) book_.Advance(RunState::kFinalizing);
+    Try("collect the outputs", [&] { CollectOutputs(layout_); });
+    Try("collect the metrics", [&] {
+      if (JournalBytes() > kLargeJournalBytes) book_.Commit();
+      store_->metrics().Fold(run_.id, true);
+    });
+    error.message = mask_.Apply(error.message);
+    error.stderr_tail = mask_.Apply(error.stderr_tail);
+    error.details_json = mask_.Apply(error.details_json);
+    book_.Finish(state, error,
+                 {{"trainyard.processes_ended", std::to_string(processes_ended_)},
+                  {"trainyard.processes_left", std::to_string(processes_left_)}});
+    Log(LogLevel::kInfo, "the run is " + std::string(RunStateName(state)) + "; processes ended: " +
+                             std::to_string(processes_ended_) + ", left: " + std::to_string(processes_left_));
+  }
+
+  const SuperviseOptions &options_;
+  const RunLayout layout_;
+  const SecretMask mask_;
+  const UniqueFd lock_;  // until the process ends
+  const std::unique_ptr<Store> store_;
+  const RunRecord run_;
+  RunBook book_;
+  Job job_;
+  std::optional<RunBeat> beat_;
+  std::string weights_path_;
+  std::map<int32_t, uint64_t> synced_bytes_;
+  bool running_ = false;  // ranks have run
+  int64_t last_fold_ms_ = MonotonicMs();
+  int64_t processes_ended_ = 0, processes_left_ = 0;
+};
+
+}  // namespace
+
+int Supervise(const SuperviseOptions &options) {
+  std::optional<Supervisor> supervisor;
+  try {
+    supervisor.emplace(options);
+  } catch (const std::exception &error) {
+    ReportDetachedError(options.result_fd, error.what());
+    return 1;
+  }
+  ReportDetached(options.result_fd);
+  try {
+    supervisor->Run();
+  } catch (const std::exception &error) {
+    // Whoever looks at the run next settles it: the lock goes with this process.
+    Log(LogLevel::kError, std::string("the supervisor gives up: ") + error.what());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace trainyard
