@@ -32,10 +32,11 @@ class Subscription {
   void SetWake(std::function<void()> wake);
   bool polling() const;  // no inotify for this one
 
+  struct State;  // in watcher.cc
+
  private:
   friend std::unique_ptr<Subscription> WatchRun(const RunLayout &run);
   Subscription() = default;
-  struct State;
   std::shared_ptr<State> state_;
 };
 

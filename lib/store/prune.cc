@@ -1,0 +1,140 @@
+#include "store/prune.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "store/snapshot.h"
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/log.h"
+
+namespace trainyard {
+namespace {
+
+constexpr int64_t kOrphanGraceMs = 3600 * 1000;
+
+uint64_t TreeBytes(const std::string &path) {
+  uint64_t bytes = 0;
+  if (!IsDirectory(path)) return 0;
+  for (const std::string &name : ListTree(path)) {
+    const auto info = Stat(path + "/" + name, false);
+    if (info) bytes += info->size;
+  }
+  return bytes;
+}
+
+void Add(PruneReport::Part *part, std::string name, uint64_t bytes) {
+  ++part->count;
+  part->bytes += bytes;
+  part->names.push_back(std::move(name));
+}
+
+struct Kept {
+  std::set<std::string> run_ids;    // all that stay
+  std::set<std::string> snapshots;  // of those
+  std::set<std::string> objects;    // files of models that stay
+};
+
+void PruneRuns(Store *store, const PruneRequest &request, PruneReport *report, Kept *kept) {
+  std::vector<std::string> gone;
+  store->database().Read([&](Connection &db) {
+    auto rows = db.Prepare("SELECT id, experiment, state, ended_ms, snapshot_id FROM runs");
+    while (rows.Step()) {
+      const bool old = request.runs_ended_before_ms != 0 && IsFinal(static_cast<RunState>(rows.Int(2))) &&
+                       rows.Int(3) != 0 && rows.Int(3) < request.runs_ended_before_ms;
+      if (old && (request.experiment.empty() || rows.Text(1) == request.experiment)) {
+        gone.push_back(rows.Text(0));
+      } else {
+        kept->run_ids.insert(rows.Text(0));
+        if (!rows.Text(4).empty()) kept->snapshots.insert(rows.Text(4));
+      }
+    }
+  });
+  for (const std::string &id : gone) {
+    Add(&report->runs, id, TreeBytes(store->RunPaths(id).Root()));
+    if (!request.dry_run) store->runs().Delete(id);
+  }
+  if (request.runs_ended_before_ms == 0 || !IsDirectory(store->layout().Runs())) return;
+  // Directories that a crash left behind when their record was gone already.
+  const std::set<std::string> listed(gone.begin(), gone.end());
+  for (const DirEntry &entry : ListDir(store->layout().Runs())) {
+    if (kept->run_ids.contains(entry.name) || listed.contains(entry.name)) continue;
+    const std::string path = store->layout().Runs() + "/" + entry.name;
+    const auto info = Stat(path, false);
+    if (!info || info->modified_ms > NowUnixMs() - kOrphanGraceMs) continue;
+    Add(&report->runs, entry.name, TreeBytes(path));
+    if (!request.dry_run) RemoveTree(path);
+  }
+}
+
+void PruneModels(Store *store, const PruneRequest &request, PruneReport *report, Kept *kept) {
+  struct Version {
+    std::string name;
+    int64_t version = 0;
+    uint64_t bytes = 0;
+    std::vector<std::string> hashes;
+  };
+  std::vector<Version> versions;
+  store->database().Read([&](Connection &db) {
+    auto rows = db.Prepare(
+        "SELECT m.name, m.version, f.sha256, f.size FROM models m JOIN model_files f ON f.model_id = m.id "
+        "ORDER BY m.name, m.version DESC");
+    while (rows.Step()) {
+      if (versions.empty() || versions.back().name != rows.Text(0) || versions.back().version != rows.Int(1)) {
+        versions.push_back({rows.Text(0), rows.Int(1), 0, {}});
+      }
+      versions.back().bytes += static_cast<uint64_t>(rows.Int(3));
+      versions.back().hashes.push_back(rows.Text(2));
+    }
+  });
+  std::map<std::string, int32_t> seen;
+  for (const Version &version : versions) {
+    if (request.model_versions_to_keep < 0 || seen[version.name]++ < request.model_versions_to_keep) {
+      kept->objects.insert(version.hashes.begin(), version.hashes.end());
+      continue;
+    }
+    Add(&report->models, version.name + ":" + std::to_string(version.version), version.bytes);
+    if (!request.dry_run) store->models().Delete(version.name, version.version);
+  }
+}
+
+void PruneEnvironments(Store *store, const PruneRequest &request, PruneReport *report) {
+  const std::string root = store->layout().Environments();
+  if (request.environments_unused_before_ms == 0 || !IsDirectory(root)) return;
+  for (const DirEntry &entry : ListDir(root)) {
+    const auto info = Stat(root + "/" + entry.name, false);
+    if (!info || info->modified_ms >= request.environments_unused_before_ms) continue;
+    Add(&report->environments, entry.name, TreeBytes(root + "/" + entry.name));
+    if (!request.dry_run) RemoveTree(root + "/" + entry.name);
+  }
+}
+
+void PruneObjects(Store *store, const PruneRequest &request, PruneReport *report, const Kept &kept) {
+  std::set<std::string> referenced = kept.objects;
+  for (const std::string &id : kept.snapshots) {
+    referenced.insert(id);
+    try {
+      for (const SnapshotEntry &entry : LoadSnapshot(id, store->objects()).entries) referenced.insert(entry.sha256);
+    } catch (const Error &error) {
+      if (error.status() != Status::kNotFound) throw;
+      Log(LogLevel::kWarning, "the snapshot '" + id + "' is gone");
+    }
+  }
+  const GarbageReport garbage = store->objects().CollectGarbage(referenced, request.dry_run, request.object_grace_ms);
+  report->objects = {garbage.count, garbage.bytes, garbage.names};
+}
+
+}  // namespace
+
+PruneReport Prune(Store *store, const PruneRequest &request) {
+  PruneReport report;
+  Kept kept;
+  PruneRuns(store, request, &report, &kept);
+  PruneModels(store, request, &report, &kept);
+  PruneEnvironments(store, request, &report);
+  if (request.objects) PruneObjects(store, request, &report, kept);
+  return report;
+}
+
+}  // namespace trainyard
