@@ -15,6 +15,12 @@ constexpr int kFractionBits = 22;  // 32 - 8 bits of pixel - 2 of headroom, Pill
 constexpr int kLowBits = 11;       // a weight is at most 2^22: two halves that fit 16 bits with sign
 constexpr int32_t kRounding = 1 << (kFractionBits - 1);
 
+// Rounds positive numbers half up, negative ones to 0 or towards it: Pillow's arithmetic, which lround() is not.
+int RoundByTruncation(double value) {
+  value += 0.5;
+  return static_cast<int>(value);
+}
+
 struct Tap {
   int first;
   int count;
@@ -34,8 +40,8 @@ struct AxisGeometry {
 
   Tap At(int position) const {
     double center = Center(position);
-    int first = std::max(0, static_cast<int>(center - support + 0.5));
-    int end = std::min(source, static_cast<int>(center + support + 0.5));
+    int first = std::max(0, RoundByTruncation(center - support));
+    int end = std::min(source, RoundByTruncation(center + support));
     return {first, end - first};
   }
 };
@@ -215,7 +221,7 @@ void AxisFilter::Plan(int source, int target, int out_first, int out_count) {
     for (int k = 0; k < tap.count; ++k) {
       size_t at = static_cast<size_t>(k);
       double share = sum != 0.0 ? exact[at] / sum : exact[at];
-      int32_t weight = static_cast<int32_t>(0.5 + share * (1 << kFractionBits));
+      int32_t weight = RoundByTruncation(share * (1 << kFractionBits));
       weights[i * width + at] = weight;
       // packed: for taps 4g .. 4g+3 the four high parts, then the four low parts.
       size_t group = (i * width + at / 4 * 4) * 2;
