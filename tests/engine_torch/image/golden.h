@@ -5,6 +5,7 @@
 
 namespace trainyard::image {
 
+// clang-format off
 struct Golden {
   const char *kind;
   int width;
@@ -16,7 +17,6 @@ struct Golden {
   const char *file;  // in hexadecimal
 };
 
-// clang-format off
 inline constexpr Golden kGolden[] = {
     {"rgb 4:2:0", 45, 33, 0xe2fe0ae869ee84a7u, {8, 0, 34, 33},
      0xfd2cb9922a2beff9u, 0x79c41e132a88cd25u,
