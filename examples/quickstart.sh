@@ -95,7 +95,7 @@ mkdir -p "$build"
 workspace=${workspace:-${HOME:?}/trainyard-quickstart}
 if [ -z "$data" ]; then
   data=$(trainyard_cache)/quickstart-images-1
-  [ -d "$data" ] || say "making 330 images in $data"
+  [ -d "$data" ] || say "making 450 images in $data"
   mkdir -p "$(dirname "$data")"
   "$build/bin/make_images" "$data"
 fi

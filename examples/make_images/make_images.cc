@@ -1,12 +1,12 @@
-// Makes the quickstart's image set: JPEG files in <directory>/{train,val}/{circles,crosses,triangles}, the same for the
+// Makes the quickstart's image set: JPEG files in <directory>/{train,val}/{bricks,clouds,gravel}, the same for the
 // same arguments.
 //
 //   make_images [--train <images per class>] [--val <images per class>] [--seed <n>] <directory>
 //
-// Each image shows three to six shapes of its class. Their number, place, size, angle and colour, the background's
-// colours, the image's size and its noise are random, and a shape covers the same area in each class, so that no pixel
-// and no mean colour tells the class. The directory appears whole or not at all; one that is there already is left as
-// it is.
+// Each image is a surface: bricks of any colour in grey mortar, coloured clouds, or grey gravel. Place, angle, scale,
+// light, the colours, the image's size and its noise are random, so that pixels say little one by one: a linear model
+// on them gets about 60 % right, where chance is 33 %. The directory appears whole or not at all; one that is there
+// already is left as it is.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -23,11 +23,11 @@
 
 namespace {
 
-constexpr const char *kClasses[] = {"circles", "crosses", "triangles"};
+constexpr const char *kClasses[] = {"bricks", "clouds", "gravel"};
 constexpr double kPi = 3.14159265358979323846;
 
 struct Options {
-  int train = 80;
+  int train = 120;
   int val = 30;
   uint64_t seed = 1;
   std::filesystem::path directory;
@@ -52,12 +52,22 @@ struct Colour {
   double red, green, blue;
 };
 
-double Distance(const Colour &a, const Colour &b) {
-  return std::abs(a.red - b.red) + std::abs(a.green - b.green) + std::abs(a.blue - b.blue);
+// One channel high, one low, one anywhere, in any order.
+Colour StrongColour(Random &random) {
+  double channels[] = {random.Uniform(170, 240), random.Uniform(15, 80), random.Uniform(15, 240)};
+  for (int i = 2; i > 0; --i) {
+    std::swap(channels[i], channels[random.Integer(0, i)]);
+  }
+  return {channels[0], channels[1], channels[2]};
 }
 
-Colour RandomColour(Random &random) {
-  return {random.Uniform(20, 235), random.Uniform(20, 235), random.Uniform(20, 235)};
+Colour Grey(Random &random, double low, double high) {
+  const double grey = random.Uniform(low, high);
+  return {grey + random.Uniform(-12, 12), grey + random.Uniform(-12, 12), grey + random.Uniform(-12, 12)};
+}
+
+Colour Mix(const Colour &a, const Colour &b, double t) {
+  return {a.red + t * (b.red - a.red), a.green + t * (b.green - a.green), a.blue + t * (b.blue - a.blue)};
 }
 
 struct Image {
@@ -69,83 +79,87 @@ struct Image {
   }
 };
 
-double BoxDistance(double x, double y, double half_width, double half_height) {
-  return std::max(std::abs(x) - half_width, std::abs(y) - half_height);
+// A number from 0 to 1 that belongs to a cell of a grid.
+double CellValue(uint64_t seed, int64_t column, int64_t row) {
+  uint64_t x =
+      seed ^ (static_cast<uint64_t>(column) * 0x9E3779B97F4A7C15u) ^ (static_cast<uint64_t>(row) * 0xC2B2AE3D27D4EB4Fu);
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+  return static_cast<double>((x ^ (x >> 31)) >> 11) * 0x1p-53;
 }
 
-// How far (x, y) lies outside a shape of area 1 around the origin; negative inside.
-double ShapeDistance(int shape, double x, double y) {
-  switch (shape) {
-    case 0:
-      return std::hypot(x, y) - std::sqrt(1 / kPi);
-    case 1: {
-      const double reach = 1 / std::sqrt(2.04);  // arms 0.3 of their reach: area 2.04 reach^2
-      return std::min(BoxDistance(x, y, reach, 0.3 * reach), BoxDistance(x, y, 0.3 * reach, reach));
-    }
-    default: {
-      const double inner = 1 / std::sqrt(3 * std::sqrt(3.0));  // equilateral: area 3 sqrt(3) inner^2
-      const double side = std::sqrt(3.0) / 2;
-      return std::max({-y, side * x + 0.5 * y, -side * x + 0.5 * y}) - inner;
-    }
-  }
+// Bricks: rows of half height, every other one shifted by half; lines of mortar between them. 0 is mortar, 0.5 to 1 a
+// brick's own shade.
+double Bricks(uint64_t seed, double u, double v) {
+  const double row = std::floor(2 * v);
+  const double column_position = u + (static_cast<int64_t>(row) % 2 == 0 ? 0.0 : 0.5);
+  const double column = std::floor(column_position);
+  const bool mortar = column_position - column < 0.1 || 2 * v - row < 0.2;
+  return mortar ? 0 : 0.6 + 0.4 * CellValue(seed, static_cast<int64_t>(column), static_cast<int64_t>(row));
 }
 
-void DrawShape(Image &image, int shape, double centre_x, double centre_y, double size, double angle,
-               const Colour &colour) {
-  const double reach = size * 0.95;  // no shape of area 1 reaches farther than 0.88
-  const double cosine = std::cos(angle);
-  const double sine = std::sin(angle);
-  const int left = std::max(0, static_cast<int>(centre_x - reach));
-  const int right = std::min(image.width - 1, static_cast<int>(centre_x + reach) + 1);
-  const int top = std::max(0, static_cast<int>(centre_y - reach));
-  const int bottom = std::min(image.height - 1, static_cast<int>(centre_y + reach) + 1);
-  for (int y = top; y <= bottom; ++y) {
-    for (int x = left; x <= right; ++x) {
-      const double dx = (x - centre_x) / size;
-      const double dy = (y - centre_y) / size;
-      const double outside = ShapeDistance(shape, cosine * dx - sine * dy, sine * dx + cosine * dy) * size;
-      const double cover = std::clamp(0.5 - outside, 0.0, 1.0);
-      double *pixel = image.At(x, y);
-      pixel[0] += cover * (colour.red - pixel[0]);
-      pixel[1] += cover * (colour.green - pixel[1]);
-      pixel[2] += cover * (colour.blue - pixel[2]);
+// Gravel: each point takes the shade of the nearest stone; the stones lie on a grid, each moved at random.
+double Gravel(uint64_t seed, double u, double v) {
+  const auto column = static_cast<int64_t>(std::floor(u));
+  const auto row = static_cast<int64_t>(std::floor(v));
+  double nearest = 1e9;
+  double shade = 0;
+  for (int64_t i = column - 1; i <= column + 1; ++i) {
+    for (int64_t j = row - 1; j <= row + 1; ++j) {
+      const double dx = static_cast<double>(i) + CellValue(seed + 1, i, j) - u;
+      const double dy = static_cast<double>(j) + CellValue(seed + 2, i, j) - v;
+      if (const double distance = dx * dx + dy * dy; distance < nearest) {
+        nearest = distance;
+        shade = CellValue(seed, i, j);
+      }
     }
   }
+  return shade;
 }
 
-Image Draw(int shape, Random &random) {
+// Clouds: a few long waves.
+double Clouds(uint64_t seed, double u, double v) {
+  double sum = 0;
+  for (int64_t wave = 0; wave < 5; ++wave) {
+    const double angle = 2 * kPi * CellValue(seed, wave, 0);
+    const double frequency = 1.5 + 4 * CellValue(seed, wave, 1);
+    sum += std::sin(frequency * (std::cos(angle) * u + std::sin(angle) * v) + 2 * kPi * CellValue(seed, wave, 2));
+  }
+  return std::clamp(0.5 + sum / 5, 0.0, 1.0);
+}
+
+Image Draw(int texture, Random &random) {
   const int width = random.Integer(180, 420);
   const int height = random.Integer(180, 420);
   Image image{width, height, std::vector<double>(static_cast<size_t>(width) * static_cast<size_t>(height) * 3)};
-  // The background runs from one colour to another, in any direction.
-  const Colour from = RandomColour(random);
-  const Colour to = RandomColour(random);
-  const double direction = random.Uniform(0, 2 * kPi);
-  const double across = std::cos(direction) / width;
-  const double down = std::sin(direction) / height;
+  // Bricks: any strong colour, with grey mortar. Clouds: two strong colours. Gravel: greys.
+  const Colour from = texture == 1 ? StrongColour(random) : Grey(random, 20, 110);
+  const Colour to = texture == 2 ? Grey(random, 170, 235) : StrongColour(random);
+  const double shorter = std::min(width, height);
+  // Of a brick, a stone, a sky.
+  const double sizes[][2] = {{0.2, 0.35}, {1, 1}, {0.03, 0.05}};
+  const double size = random.Uniform(sizes[texture][0], sizes[texture][1]) * shorter;
+  const double angle = random.Uniform(0, 2 * kPi);
+  const double cosine = std::cos(angle) / size;
+  const double sine = std::sin(angle) / size;
+  const double shift_u = random.Uniform(100, 200);
+  const double shift_v = random.Uniform(100, 200);
+  const auto seed = static_cast<uint64_t>(random.Integer(0, 1 << 30));
+  const double light_x = random.Uniform(-0.3, 0.3) / width;
+  const double light_y = random.Uniform(-0.3, 0.3) / height;
+  const double noise = random.Uniform(1, 8);
   for (int y = 0; y < height; ++y) {
     for (int x = 0; x < width; ++x) {
-      const double t = std::clamp(0.5 + (x - width / 2.0) * across + (y - height / 2.0) * down, 0.0, 1.0);
+      const double u = cosine * x - sine * y + shift_u;
+      const double v = sine * x + cosine * y + shift_v;
+      const double shade = texture == 0 ? Bricks(seed, u, v) : texture == 1 ? Clouds(seed, u, v) : Gravel(seed, u, v);
+      const Colour colour = Mix(from, to, shade);
+      const double light = 1 + light_x * (x - width / 2.0) + light_y * (y - height / 2.0);
       double *pixel = image.At(x, y);
-      pixel[0] = from.red + t * (to.red - from.red);
-      pixel[1] = from.green + t * (to.green - from.green);
-      pixel[2] = from.blue + t * (to.blue - from.blue);
+      pixel[0] = light * colour.red + noise * random.Noise();
+      pixel[1] = light * colour.green + noise * random.Noise();
+      pixel[2] = light * colour.blue + noise * random.Noise();
     }
-  }
-  const int count = random.Integer(3, 6);
-  for (int i = 0; i < count; ++i) {
-    Colour colour = RandomColour(random);
-    while (Distance(colour, from) < 150 || Distance(colour, to) < 150) {
-      colour = RandomColour(random);
-    }
-    const double size = random.Uniform(0.2, 0.42) * std::min(width, height);
-    const double x = random.Uniform(0.12, 0.88) * width;
-    const double y = random.Uniform(0.12, 0.88) * height;
-    DrawShape(image, shape, x, y, size, random.Uniform(0, 2 * kPi), colour);
-  }
-  const double noise = random.Uniform(2, 18);
-  for (double &value : image.pixels) {
-    value += noise * random.Noise();
   }
   return image;
 }
@@ -185,16 +199,16 @@ void WriteJpeg(const Image &image, int quality, const std::filesystem::path &pat
 
 void MakePart(const Options &options, const std::filesystem::path &root, const std::string &part, int count,
               uint64_t part_number) {
-  for (int shape = 0; shape < 3; ++shape) {
-    const std::filesystem::path folder = root / part / kClasses[shape];
+  for (int texture = 0; texture < 3; ++texture) {
+    const std::filesystem::path folder = root / part / kClasses[texture];
     std::filesystem::create_directories(folder);
     for (int i = 0; i < count; ++i) {
       // One seed per image: a set with more images begins with the same ones.
-      Random random(((options.seed * 4 + part_number) * 4 + static_cast<uint64_t>(shape)) * 1000003 +
+      Random random(((options.seed * 4 + part_number) * 4 + static_cast<uint64_t>(texture)) * 1000003 +
                     static_cast<uint64_t>(i));
       char name[32];
       std::snprintf(name, sizeof name, "%04d.jpg", i);
-      const Image image = Draw(shape, random);
+      const Image image = Draw(texture, random);
       WriteJpeg(image, random.Integer(75, 95), folder / name);
     }
   }
