@@ -106,7 +106,7 @@ class ResNet : public ImageClassifier {
 
   // Batch norms start at 1 and 0 already; the linear layer keeps PyTorch's default.
   void Initialise() {
-    for (const auto &module : modules()) {
+    for (const auto &module : modules(/*include_self=*/false)) {
       if (auto *convolution = module->template as<nn::Conv2d>()) {
         nn::init::kaiming_normal_(convolution->weight, 0, torch::kFanOut, torch::kReLU);
       }

@@ -68,7 +68,7 @@ class SqueezeNet : public ImageClassifier {
   }
 
   void Initialise(const nn::Conv2d &last) {
-    for (const auto &module : modules()) {
+    for (const auto &module : modules(/*include_self=*/false)) {
       auto *convolution = module->as<nn::Conv2d>();
       if (convolution == nullptr) continue;
       if (convolution == last.get()) {

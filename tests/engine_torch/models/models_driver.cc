@@ -1,0 +1,87 @@
+// For models_parity.py. Exit status 1 and "error <status> <message>" on failure.
+//   models_driver init <model> <classes> <seed> <out>               a new model's weights
+//   models_driver run <model> <classes> <weights> <images> <out>    eval: logits, features; then one training-mode
+//   forward
+//                                                                   and backward after seed 1: logits, loss gradients
+//                                                                   of the head, and the buffers it moved
+#include <ATen/Context.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/utils.h>
+
+#include <cstdio>
+#include <deque>
+
+#include "engine_torch/models/load.h"
+#include "engine_torch/weights/safetensors.h"
+
+namespace {
+
+using trainyard::ImageClassifier;
+using trainyard::NamedTensor;
+
+class Output {
+ public:
+  void Add(const std::string &name, const torch::Tensor &tensor) {
+    kept_.push_back(tensor.detach().to(torch::kFloat32).contiguous());
+    NamedTensor &entry = tensors_.emplace_back();
+    entry.name = name;
+    entry.shape = kept_.back().sizes().vec();
+    entry.data = {static_cast<const std::byte *>(kept_.back().const_data_ptr()), kept_.back().nbytes()};
+  }
+  void Write(const char *path) const { WriteSafetensors(path, tensors_); }
+
+ private:
+  std::deque<torch::Tensor> kept_;
+  std::vector<NamedTensor> tensors_;
+};
+
+torch::Tensor ReadImages(const char *path) {
+  const trainyard::TensorFile file = trainyard::OpenWeights(path);
+  const NamedTensor &images = file.tensors.at(0);
+  return torch::from_blob(const_cast<std::byte *>(images.data.data()), images.shape).clone();
+}
+
+void Run(const char *name, int64_t classes, const char *weights, const char *images_path, const char *out) {
+  const std::shared_ptr<ImageClassifier> model = trainyard::MakeModel(name, classes);
+  const trainyard::LoadResult loaded =
+      LoadWeights(model.get(), trainyard::OpenWeights(weights), {.allow_head_mismatch = true});
+  const torch::Tensor images = ReadImages(images_path);
+  Output output;
+  model->eval();
+  {
+    const torch::NoGradGuard no_grad;
+    output.Add("logits", model->forward(images));
+    output.Add("features", model->features(images));
+  }
+  model->train();
+  torch::manual_seed(1);
+  const torch::Tensor logits = model->forward(images);
+  output.Add("train.logits", logits);
+  torch::nn::functional::cross_entropy(logits, torch::zeros({images.size(0)}, torch::kInt64)).backward();
+  for (const auto &parameter : model->named_parameters())
+    output.Add("grad." + parameter.key(), parameter.value().grad());
+  for (const auto &buffer : model->named_buffers()) output.Add("buffer." + buffer.key(), buffer.value());
+  output.Write(out);
+  std::printf("head_replaced %d\n", loaded.head_replaced ? 1 : 0);
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  const std::string command = argc > 1 ? argv[1] : "";
+  at::set_num_threads(1);
+  try {
+    if (command == "init" && argc == 6) {
+      torch::manual_seed(static_cast<uint64_t>(std::stoull(argv[4])));
+      SaveWeights(*trainyard::MakeModel(argv[2], std::stoll(argv[3])), argv[5], {{"format", "pt"}});
+    } else if (command == "run" && argc == 7) {
+      Run(argv[2], std::stoll(argv[3]), argv[4], argv[5], argv[6]);
+    } else {
+      return 2;
+    }
+  } catch (const trainyard::Error &error) {
+    std::printf("error %d %s\n", static_cast<int>(error.status()), error.what());
+    return 1;
+  }
+  return 0;
+}
