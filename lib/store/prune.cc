@@ -38,12 +38,17 @@ struct Kept {
 
 void PruneRuns(Store *store, const PruneRequest &request, PruneReport *report, Kept *kept) {
   std::vector<std::string> gone;
+  std::map<std::string, int64_t> ended;  // runs of an experiment seen so far, newest first
   store->database().Read([&](Connection &db) {
-    auto rows = db.Prepare("SELECT id, experiment, state, ended_ms, snapshot_id FROM runs");
+    auto rows =
+        db.Prepare("SELECT id, experiment, state, ended_ms, snapshot_id FROM runs ORDER BY ended_ms DESC, id DESC");
     while (rows.Step()) {
-      const bool old = request.runs_ended_before_ms != 0 && IsFinal(static_cast<RunState>(rows.Int(2))) &&
-                       rows.Int(3) != 0 && rows.Int(3) < request.runs_ended_before_ms;
-      if (old && (request.experiment.empty() || rows.Text(1) == request.experiment)) {
+      const bool final = IsFinal(static_cast<RunState>(rows.Int(2)));
+      const bool old =
+          request.runs_ended_before_ms != 0 && rows.Int(3) != 0 && rows.Int(3) < request.runs_ended_before_ms;
+      const bool surplus = final && request.runs_to_keep >= 0 && ++ended[rows.Text(1)] > request.runs_to_keep;
+      const bool goes = final && (old || surplus);
+      if (goes && (request.experiment.empty() || rows.Text(1) == request.experiment)) {
         gone.push_back(rows.Text(0));
       } else {
         kept->run_ids.insert(rows.Text(0));

@@ -13,8 +13,7 @@ struct PruneRequest {
   bool dry_run = true;
   // Runs in a final state that ended before this time (0 = none); models made by them stay.
   int64_t runs_ended_before_ms = 0;
-  // Of each experiment the newest runs in a final state that are kept; older ones go (lead's addition: implement it
-  // with the age as alternatives: a run goes when either says so). -1 = no run goes for its number.
+  // Of each experiment the newest ended runs that stay; a run goes when this or its age says so. -1 = all stay.
   int64_t runs_to_keep = -1;
   std::string experiment;               // only runs of this experiment; empty = any
   int32_t model_versions_to_keep = -1;  // of each name, the newest; -1 = all

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -81,7 +82,10 @@ struct Subscription::State {
   pid_t owner = getpid();
   UniqueFd event = MakeEventFd();
   std::shared_ptr<Hub> hub;
+  // Set by whoever signals, taken back by Clear: the wake is called once for each time the descriptor becomes readable.
+  std::atomic<bool> signalled{false};
   // Owned by the hub, under its mutex.
+  std::shared_ptr<const std::function<void()>> wake;
   std::vector<int> watches;
   bool polled = false;
   uint64_t fingerprint = 0;
@@ -132,9 +136,25 @@ class Hub {
   }
 
   void Remove(State *state) {
-    std::lock_guard lock(mutex_);
-    Unwatch(state);
-    polled_.erase(state);
+    {
+      std::lock_guard lock(mutex_);
+      Unwatch(state);
+      polled_.erase(state);
+      woken_.erase(state);
+      state->wake.reset();
+    }
+    WaitForCalls();
+  }
+
+  void SetWake(State *state, std::shared_ptr<const std::function<void()>> wake) {
+    {
+      std::lock_guard lock(mutex_);
+      state->wake.swap(wake);
+      // What has happened so far may have been waiting for somebody to be told.
+      if (state->wake) woken_.insert(state);
+    }
+    Signal(wake_.get());
+    WaitForCalls();
   }
 
  private:
@@ -163,6 +183,29 @@ class Hub {
     state->watches.clear();
   }
 
+  // Under the mutex.
+  void Tell(State *state) {
+    Signal(state->event.get());
+    if (!state->signalled.exchange(true) && state->wake) woken_.insert(state);
+  }
+
+  // Without the mutex, so that a wake may use the library.
+  void CallWakes() {
+    std::lock_guard calling(calling_);
+    std::vector<std::shared_ptr<const std::function<void()>>> wakes;
+    {
+      std::lock_guard lock(mutex_);
+      for (const State *state : woken_) wakes.push_back(state->wake);
+      woken_.clear();
+    }
+    for (const auto &wake : wakes) (*wake)();
+  }
+
+  // After this a wake that was taken back does not run any more (unless it is the wake itself that asks).
+  void WaitForCalls() {
+    if (std::this_thread::get_id() != thread_.get_id()) std::lock_guard calling(calling_);
+  }
+
   void Loop() {
     while (!stop_) {
       std::array<pollfd, 2> fds = {pollfd{wake_.get(), POLLIN, 0}, pollfd{inotify_.get(), POLLIN, 0}};
@@ -174,6 +217,7 @@ class Hub {
         ReadEvents();
       }
       PollDue();
+      CallWakes();
     }
   }
 
@@ -198,14 +242,14 @@ class Hub {
         at += static_cast<ssize_t>(sizeof event) + event.len;
         if ((event.mask & IN_Q_OVERFLOW) != 0) {
           for (const auto &[watch, states] : watches_) {
-            for (const State *state : states) Signal(state->event.get());
+            for (State *state : states) Tell(state);
           }
         }
         // The supervisor's heartbeat is for those who doubt it, not for everybody every second.
         if (strcmp(name, "heartbeat") == 0) continue;
         const auto found = watches_.find(event.wd);
         if (found == watches_.end()) continue;
-        for (const State *state : found->second) Signal(state->event.get());
+        for (State *state : found->second) Tell(state);
       }
     }
   }
@@ -219,7 +263,7 @@ class Hub {
       if (fingerprint != state->fingerprint) {
         state->fingerprint = fingerprint;
         state->interval = kShortestPoll;
-        Signal(state->event.get());
+        Tell(state);
       } else {
         state->interval = std::min(kLongestPoll, state->interval * 3 / 2 + 1);
       }
@@ -233,6 +277,8 @@ class Hub {
   std::mutex mutex_;
   std::map<int, std::set<State *>> watches_;
   std::set<State *> polled_;
+  std::set<State *> woken_;  // whose wake is to be called
+  std::mutex calling_;       // held while wakes run; taken before mutex_
   std::thread thread_;
 };
 
@@ -295,6 +341,7 @@ int Subscription::fd() const {
 
 void Subscription::Clear() {
   CheckOwner(state_->owner);
+  state_->signalled = false;
   Drain(state_->event.get());
 }
 
@@ -314,6 +361,11 @@ bool Subscription::Wait(int64_t timeout_ms) {
     if (ready < 0 && errno != EINTR) throw Error::FromErrno(errno, "wait for changes of", state_->run.Root());
     if (timeout_ms >= 0 && MonotonicMs() >= end) return false;
   }
+}
+
+void Subscription::SetWake(std::function<void()> wake) {
+  CheckOwner(state_->owner);
+  state_->hub->SetWake(state_.get(), wake ? std::make_shared<const std::function<void()>>(std::move(wake)) : nullptr);
 }
 
 bool Subscription::polling() const {

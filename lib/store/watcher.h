@@ -27,8 +27,8 @@ class Subscription {
   void Wake();
   // True when something may have changed; false after `timeout_ms` (-1 = no limit).
   bool Wait(int64_t timeout_ms);
-  // Called on the watcher's thread each time the descriptor becomes readable; empty = nothing is called. When this
-  // returns the one set before no longer runs. (Lead's addition: ty_event_stream_set_wake.)
+  // Called on the watcher's thread each time the descriptor becomes readable, and once soon after it was set; empty =
+  // nothing is called. When this returns, the one set before no longer runs. It must not destroy the Subscription.
   void SetWake(std::function<void()> wake);
   bool polling() const;  // no inotify for this one
 
