@@ -32,11 +32,13 @@ bool RunBook::TryCommit(const std::vector<RunState> &states, const std::optional
     at = state;
   }
   change.supervisor = supervisor_;
+  change.started_ms = started_ms_;
   change.error = error;
   change.properties = properties;
-  if (change.states.empty() && !supervisor_ && properties.empty()) return true;
+  if (change.states.empty() && !supervisor_ && !started_ms_ && properties.empty()) return true;
   if (!store_->runs().Apply(run_id_, change)) return false;
   supervisor_.reset();
+  started_ms_.reset();
   return true;
 }
 

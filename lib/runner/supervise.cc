@@ -218,6 +218,7 @@ class Supervisor {
     plan.launch.log_directory = layout_.UserLogs();
     plan.launch.master_port = port;
     plan.on_start = [this] {
+      if (!running_) book_.set_started_ms(NowUnixMs());
       running_ = true;
       book_.Commit();
     };

@@ -51,6 +51,7 @@ void StartSupervisor(const std::string &runner, const std::string &workspace, co
   command.arguments = {"supervise", workspace, id, "--build-id", BuildId()};
   // A run submitted by a rank of another run is a run of its own.
   command.unset = RankVariableNames();
+  command.variables = {{kSupervisorVariable, id}};
   Json secrets = Json::Object();
   for (const auto &[name, value] : job.secrets) secrets.Set(name, value);
   command.input = secrets.Dump();
