@@ -59,7 +59,7 @@ results_of_ctest() {
     fi
     case $status:$message in
       run:*) result passed "$1" "$name" ;;
-      notrun:SKIP_RETURN_CODE*) result skipped "$1" "$name" "${message#SKIP_RETURN_CODE=* }" ;;
+      notrun:SKIP_*) result skipped "$1" "$name" "${message#* }" ;;
       disabled:*) result skipped "$1" "$name" disabled ;;
       *) result failed "$1" "$name" "${message:-$status}" ;;
     esac
