@@ -109,10 +109,7 @@ ty_status ty_predictor_predict_image_file(const ty_predictor *predictor, const c
                                                          &error),
                 &error);
     const ty_engine_prediction_item item = ItemOf(prediction.get(), 0);
-    if (item.error != nullptr) {
-      const Status status = PathExists(path) ? Status::kCorrupt : Status::kNotFound;
-      throw Error(status, item.error, {{"path", path}});
-    }
+    if (item.error != nullptr) throw Error(static_cast<Status>(item.status), item.error, {{"path", path}});
     *out_prediction = prediction.release();
   });
 }

@@ -50,6 +50,7 @@ typedef struct ty_engine_prediction ty_engine_prediction;
 typedef struct ty_engine_prediction_item {
   const char *path;
   const char *error; /* NULL when the image could be read */
+  int32_t status;    /* the error's ty_status number, or 0 */
   int32_t count;
   const int32_t *classes;
   const double *probabilities;
