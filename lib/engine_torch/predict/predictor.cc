@@ -1,0 +1,197 @@
+#include "engine_torch/predict/predictor.h"
+
+#include <ATen/Functions.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <numeric>
+#include <thread>
+
+#include "engine_torch/image/image_folder.h"
+#include "engine_torch/predict/dlpack.h"
+#include "engine_torch/train/device.h"
+#include "engine_torch/train/machine.h"
+#include "util/error.h"
+#include "util/fs.h"
+
+namespace trainyard {
+namespace {
+
+constexpr size_t kBatch = 32;
+
+// Runs body(0) .. body(count - 1) on up to `threads` threads of its own. The first exception is thrown again at the
+// end.
+template <typename Body>
+void ParallelFor(size_t count, int threads, Body body) {
+  const size_t workers = std::min(count, static_cast<size_t>(std::max(threads, 1)));
+  if (workers <= 1) {
+    for (size_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  std::atomic<size_t> next = 0;
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto run = [&] {
+    try {
+      for (size_t i = next++; i < count; i = next++) body(i);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      failure = std::current_exception();
+      next = count;
+    }
+  };
+  std::vector<std::thread> pool;
+  try {
+    for (size_t i = 1; i < workers; ++i) pool.emplace_back(run);
+  } catch (const std::system_error &) {
+    // Fewer threads do as well.
+  }
+  run();
+  for (std::thread &thread : pool) thread.join();
+  if (failure != nullptr) std::rethrow_exception(failure);
+}
+
+void FillTopK(const float *probabilities, size_t classes, int32_t top_k, PredictionItem *item) {
+  std::vector<int32_t> order(classes);
+  std::iota(order.begin(), order.end(), 0);
+  const size_t kept = std::min(classes, static_cast<size_t>(std::max(top_k, 1)));
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(),
+                    [&](int32_t a, int32_t b) {
+                      return probabilities[a] != probabilities[b] ? probabilities[a] > probabilities[b] : a < b;
+                    });
+  order.resize(kept);
+  for (const int32_t index : order) item->probabilities.push_back(static_cast<double>(probabilities[index]));
+  item->classes = std::move(order);
+}
+
+image::TransformConfig TransformOf(const ModelDescription &description) {
+  image::TransformConfig config;
+  config.resize = description.resize;
+  config.crop = description.crop;
+  config.mean = description.mean;
+  config.std = description.std;
+  config.layout = image::Layout::kNhwc;
+  config.Check();
+  return config;
+}
+
+at::Tensor EmptyImages(int64_t count, int64_t side) {
+  return at::empty({count, 3, side, side}, at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
+}
+
+}  // namespace
+
+Predictor::Predictor(const std::string &path, const std::string &device)
+    : description_(ReadModelDescription(path)),
+      device_(ChooseDevice(device)),
+      model_(ReadModel(path, description_)),
+      transform_(TransformOf(description_)) {
+  for (at::Tensor parameter : model_->parameters()) {
+    if (parameter.dim() == 4) parameter.set_data(parameter.detach().contiguous(at::MemoryFormat::ChannelsLast));
+    parameter.set_requires_grad(false);
+  }
+  model_->to(device_);
+}
+
+at::Tensor Predictor::Probabilities(const at::Tensor &images) const {
+  return model_->forward(images.to(device_)).softmax(1).to(c10::kCPU, at::kFloat).contiguous();
+}
+
+std::vector<PredictionItem> Predictor::Files(const std::vector<std::string> &paths, int32_t top_k) const {
+  const c10::InferenceMode guard;
+  std::vector<PredictionItem> items(paths.size());
+  const auto floats = static_cast<int64_t>(transform_.floats());
+  for (size_t first = 0; first < paths.size(); first += kBatch) {
+    const size_t count = std::min(kBatch, paths.size() - first);
+    const at::Tensor images = EmptyImages(static_cast<int64_t>(count), transform_.crop);
+    auto *pixels = images.mutable_data_ptr<float>();
+    ParallelFor(count, AvailableCpus(), [&](size_t i) {
+      PredictionItem &item = items[first + i];
+      item.path = paths[first + i];
+      float *place = pixels + static_cast<int64_t>(i) * floats;
+      try {
+        image::Transformer(transform_).LoadEval(item.path, place);
+      } catch (const Error &error) {
+        if (error.status() == Status::kOutOfMemory) throw;
+        item.error = error.what();
+        item.status = static_cast<int32_t>(error.status());
+        std::fill(place, place + floats, 0.0f);
+      }
+    });
+    const at::Tensor probabilities = Probabilities(images);
+    for (size_t i = 0; i < count; ++i) {
+      if (!items[first + i].error.empty()) continue;
+      FillTopK(probabilities.const_data_ptr<float>() + i * classes().size(), classes().size(), top_k,
+               &items[first + i]);
+    }
+  }
+  return items;
+}
+
+std::vector<PredictionItem> Predictor::Folder(const std::string &directory, int32_t top_k) const {
+  if (!PathExists(directory)) throw Error::NotFound("no such directory: '" + directory + "'", {{"path", directory}});
+  if (!IsDirectory(directory))
+    throw Error(Status::kInvalidArgument, "'" + directory + "' is a file: predict it as one", {{"path", directory}});
+  std::vector<std::string> paths;
+  for (const std::string &name : ListTree(directory)) {
+    if (image::HasImageExtension(name)) paths.push_back(JoinPath(directory, name));
+  }
+  return Files(paths, top_k);
+}
+
+at::Tensor Predictor::TransformBytes(const at::Tensor &bytes) const {
+  const at::Tensor source = bytes.to(c10::kCPU).contiguous();
+  const int64_t count = source.size(0);
+  const auto height = static_cast<int>(source.size(1));
+  const auto width = static_cast<int>(source.size(2));
+  const at::Tensor images = EmptyImages(count, transform_.crop);
+  const auto floats = static_cast<int64_t>(transform_.floats());
+  const auto *from = source.const_data_ptr<uint8_t>();
+  auto *to = images.mutable_data_ptr<float>();
+  ParallelFor(static_cast<size_t>(count), AvailableCpus(), [&](size_t i) {
+    image::Image image;
+    image.Reset(width, height);
+    std::memcpy(image.rgb.data(), from + i * image.rgb.size(), image.rgb.size());
+    image::Transformer(transform_).Eval(image, to + static_cast<int64_t>(i) * floats);
+  });
+  return images;
+}
+
+void Predictor::Tensor(const DLTensor &input, float *output, size_t count) const {
+  const c10::InferenceMode guard;
+  const at::Tensor images = ViewOfDlpack(input);
+  const bool bytes = images.scalar_type() == at::kByte;
+  const int64_t channels = bytes ? images.size(3) : images.size(1);
+  const auto shape = [&] {
+    std::string text = "[";
+    for (const int64_t size : images.sizes()) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+    return text + "]";
+  };
+  if (channels != 3) {
+    throw Error(Status::kUnsupported,
+                "the input must be float32 [n, 3, height, width] or uint8 [n, height, width, 3]; got " +
+                    std::string(bytes ? "uint8 " : "float32 ") + shape());
+  }
+  if (images.size(0) > 0 && images.numel() == 0)
+    throw Error(Status::kUnsupported, "the input's images are empty: " + shape());
+  if (bytes && (images.size(1) > 65535 || images.size(2) > 65535))
+    throw Error(Status::kUnsupported, "the input's images are too large: " + shape());
+  const auto total = static_cast<size_t>(images.size(0));
+  if (count / classes().size() < total) {
+    throw Error::InvalidArgument("the output has room for " + std::to_string(count) + " values, and " +
+                                 std::to_string(total) + " images of " + std::to_string(classes().size()) +
+                                 " classes need " + std::to_string(total * classes().size()));
+  }
+  for (size_t first = 0; first < total; first += kBatch) {
+    const auto part =
+        images.narrow(0, static_cast<int64_t>(first), static_cast<int64_t>(std::min(kBatch, total - first)));
+    const at::Tensor probabilities = Probabilities(bytes ? TransformBytes(part) : part);
+    std::memcpy(output + first * classes().size(), probabilities.const_data_ptr(), probabilities.nbytes());
+  }
+}
+
+}  // namespace trainyard

@@ -1,0 +1,53 @@
+// A trained model, ready to classify. Thread rule: const functions may run concurrently on one predictor. Nothing
+// LibTorch-wide is changed.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine_torch/image/transforms.h"
+#include "engine_torch/models/classifier.h"
+#include "engine_torch/train/model_files.h"
+#include "trainyard/dlpack.h"
+
+namespace trainyard {
+
+// One image's answer, best first.
+struct PredictionItem {
+  std::string path;
+  std::string error;   // empty when the image could be read
+  int32_t status = 0;  // of the error, a ty_status number
+  std::vector<int32_t> classes;
+  std::vector<double> probabilities;
+};
+
+class Predictor {
+ public:
+  // `path`: a directory with model.json and model.safetensors, or either file. `device`: see ChooseDevice.
+  Predictor(const std::string &path, const std::string &device);
+
+  const std::vector<std::string> &classes() const { return description_.classes; }
+
+  // One item each, in order; an image that cannot be read is an item with an error.
+  std::vector<PredictionItem> Files(const std::vector<std::string> &paths, int32_t top_k) const;
+  // Every image file below `directory`, sorted by path.
+  std::vector<PredictionItem> Folder(const std::string &directory, int32_t top_k) const;
+  // float32 [n, 3, h, w], ready for the model, or uint8 [n, h, w, 3], RGB, which is resized, cropped and normalised
+  // here. `output` receives n x classes probabilities; `count` is its room.
+  void Tensor(const DLTensor &input, float *output, size_t count) const;
+
+ private:
+  at::Tensor Probabilities(const at::Tensor &images) const;  // [n, classes] float32 on the CPU
+  at::Tensor TransformBytes(const at::Tensor &bytes) const;
+
+  ModelDescription description_;
+  c10::Device device_;
+  std::shared_ptr<ImageClassifier> model_;
+  image::TransformConfig transform_;
+};
+
+}  // namespace trainyard

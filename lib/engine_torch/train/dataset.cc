@@ -1,0 +1,101 @@
+#include "engine_torch/train/dataset.h"
+
+#include <cstring>
+#include <utility>
+
+#include "util/error.h"
+
+namespace trainyard {
+
+using image::Image;
+using image::ImageReader;
+using image::SampleRandom;
+using image::Transformer;
+
+bool MemoryBudget::Take(uint64_t bytes) {
+  uint64_t left = left_.load(std::memory_order_relaxed);
+  do {
+    if (left < bytes) return false;
+  } while (!left_.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed));
+  return true;
+}
+
+Dataset::Dataset(image::ImageFolder folder, const image::TransformConfig &transform, bool augment, uint64_t seed,
+                 std::shared_ptr<MemoryBudget> budget)
+    : folder_(std::move(folder)),
+      transform_(transform),
+      augment_(augment),
+      seed_(seed),
+      budget_(std::move(budget)),
+      kept_(folder_.samples.size()) {}
+
+std::shared_ptr<const Dataset::Kept> Dataset::Find(size_t index) const {
+  const std::lock_guard lock(mutex_);
+  return kept_[index];
+}
+
+void Dataset::Keep(size_t index, std::shared_ptr<const Kept> kept) {
+  const size_t bytes = kept->image.rgb.size() + kept->pixels.size();
+  if (!budget_->Take(bytes)) return;
+  const std::lock_guard lock(mutex_);
+  kept_[index] = std::move(kept);
+}
+
+std::shared_ptr<const Dataset::Kept> Dataset::Decode(size_t index, Transformer *transformer) {
+  auto kept = std::make_shared<Kept>();
+  const std::string &path = folder_.samples[index].path;
+  image::ByteBuffer file;
+  image::ReadImageFile(path, &file);
+  ImageReader reader(file, path);
+  if (augment_) {
+    reader.Decode(&kept->image);
+  } else {
+    const uint8_t *pixels = transformer->EvalPixels(&reader);
+    kept->pixels.resize(transform_.floats());
+    std::memcpy(kept->pixels.data(), pixels, kept->pixels.size());
+  }
+  Keep(index, kept);
+  return kept;
+}
+
+void Dataset::LoadUncached(size_t index, uint32_t epoch, Transformer *transformer, float *out) const {
+  const std::string &path = folder_.samples[index].path;
+  if (augment_) {
+    transformer->LoadTrain(path, seed_, epoch, index, out);
+  } else {
+    transformer->LoadEval(path, out);
+  }
+}
+
+bool Dataset::Load(size_t index, uint32_t epoch, Transformer *transformer, float *out) {
+  try {
+    std::shared_ptr<const Kept> kept = Find(index);
+    if (kept == nullptr) {
+      if (budget_ == nullptr || budget_->left() == 0) {
+        LoadUncached(index, epoch, transformer, out);
+        return true;
+      }
+      kept = Decode(index, transformer);
+    }
+    if (!augment_) {
+      transformer->Normalize(kept->pixels.data(), out);
+      return true;
+    }
+    SampleRandom random(seed_, epoch, index);
+    transformer->Train(kept->image, image::DrawTrainCrop(&random, transform_, kept->image.width, kept->image.height),
+                       out);
+    return true;
+  } catch (const Error &error) {
+    if (error.status() == Status::kOutOfMemory) throw;
+    const std::lock_guard lock(mutex_);
+    bad_.emplace(index, error.what());
+    return false;
+  }
+}
+
+std::map<size_t, std::string> Dataset::bad() const {
+  const std::lock_guard lock(mutex_);
+  return bad_;
+}
+
+}  // namespace trainyard

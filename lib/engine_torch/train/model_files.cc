@@ -1,0 +1,131 @@
+#include "engine_torch/train/model_files.h"
+
+#include <charconv>
+
+#include "engine_torch/models/load.h"
+#include "engine_torch/models/registry.h"
+#include "util/build_id.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/json.h"
+
+// model.json
+//   1. "schema_version": 1. A reader refuses a higher number; additions that may be ignored do not raise it
+//   2. "task": "image_classification"
+//   3. "architecture": a name of the table of models ("squeezenet1_1")
+//   4. "weights": "model.safetensors", beside this file
+//   5. "classes": the names, by index
+//   6. "preprocessing": {"resize": shorter side in pixels, bilinear with antialiasing, "crop": side of the centre
+//   square,
+//      "mean": 3 numbers, "std": 3 numbers}; pixels are red, green, blue in 0..1 before (x - mean) / std
+//   7. "trained": {"epochs": done, "best_epoch": from 1, "best_val_accuracy", "seed", "mode": "finetune"|"feature",
+//   "stopped": true when it
+//      was asked to end early}
+//   8. "library": the build that wrote it
+
+namespace trainyard {
+namespace {
+
+constexpr int64_t kSchemaVersion = 1;
+constexpr const char *kTask = "image_classification";
+
+// As many digits as a float has: 0.485, not 0.48500001430511475.
+double Shortest(float value) {
+  std::array<char, 64> text;
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+  double number = value;
+  std::from_chars(text.data(), end, number);
+  return number;
+}
+
+Json NumberList(const std::array<float, 3> &values) {
+  Json list = Json::Array();
+  for (const float value : values) list.Append(Shortest(value));
+  return list;
+}
+
+std::array<float, 3> Channels(const Json &json, std::string_view key) {
+  const std::vector<double> values = json.Get(key).AsDoubleList();
+  if (values.size() != 3) throw Error::Corrupt("'" + std::string(key) + "' must have 3 numbers");
+  return {static_cast<float>(values[0]), static_cast<float>(values[1]), static_cast<float>(values[2])};
+}
+
+std::string DirectoryOf(const std::string &path) {
+  return IsDirectory(path) ? path : ParentPath(path);
+}
+
+ModelDescription Parse(const Json &json) {
+  const int64_t version = json.GetInt64("schema_version");
+  if (version > kSchemaVersion) {
+    throw Error(Status::kVersion, "written by a newer trainyard (schema_version " + std::to_string(version) +
+                                      ", this one reads up to " + std::to_string(kSchemaVersion) +
+                                      "): update trainyard");
+  }
+  if (json.GetString("task") != kTask)
+    throw Error(Status::kUnsupported, "task '" + json.GetString("task") + "' is not known here");
+  ModelDescription out;
+  out.architecture = json.GetString("architecture");
+  out.classes = json.GetStringList("classes");
+  if (out.classes.empty()) throw Error::Corrupt("it names no classes");
+  const Json preprocessing = json.Get("preprocessing");
+  out.resize = static_cast<int>(preprocessing.Get("resize").AsInt64(1, 16384));
+  out.crop = static_cast<int>(preprocessing.Get("crop").AsInt64(1, 16384));
+  out.mean = Channels(preprocessing, "mean");
+  out.std = Channels(preprocessing, "std");
+  if (const auto trained = json.Find("trained")) {
+    out.epochs = trained->GetInt64("epochs", 0);
+    out.best_epoch = trained->GetInt64("best_epoch", 0);
+    out.best_val_accuracy = trained->GetDouble("best_val_accuracy", 0);
+    out.seed = static_cast<uint64_t>(trained->GetInt64("seed", 0));
+    out.mode = trained->GetString("mode", "");
+    out.stopped = trained->GetBool("stopped", false);
+  }
+  return out;
+}
+
+}  // namespace
+
+void WriteModel(const std::string &directory, const ModelDescription &description, const ImageClassifier &model) {
+  SaveWeights(model, JoinPath(directory, kWeightsFile), {{"format", "pt"}, {"architecture", description.architecture}});
+  Json preprocessing = Json::Object();
+  preprocessing.Set("resize", description.resize).Set("crop", description.crop);
+  preprocessing.Set("mean", NumberList(description.mean)).Set("std", NumberList(description.std));
+  Json trained = Json::Object();
+  trained.Set("epochs", description.epochs).Set("best_epoch", description.best_epoch);
+  trained.Set("best_val_accuracy", description.best_val_accuracy).Set("seed", description.seed);
+  trained.Set("mode", description.mode).Set("stopped", description.stopped);
+  Json json = Json::Object();
+  json.Set("schema_version", kSchemaVersion).Set("task", kTask).Set("architecture", description.architecture);
+  json.Set("weights", kWeightsFile).Set("classes", Json(description.classes)).Set("preprocessing", preprocessing);
+  json.Set("trained", trained).Set("library", std::string("trainyard ") + BuildId());
+  WriteFileAtomic(JoinPath(directory, kModelFile), json.DumpPretty());
+}
+
+ModelDescription ReadModelDescription(const std::string &path) {
+  const std::string file = JoinPath(DirectoryOf(path), kModelFile);
+  if (!PathExists(path))
+    throw Error::NotFound("no model at '" + path + "': there is no such file or directory", {{"path", path}});
+  if (!PathExists(file)) {
+    throw Error::NotFound(
+        "no model at '" + path + "': it needs model.json and model.safetensors, as a training job writes them",
+        {{"path", file}});
+  }
+  try {
+    return Parse(Json::Parse(ReadFile(file, uint64_t{64} << 20), file));
+  } catch (const Error &error) {
+    const Status status = error.status() == Status::kInvalidArgument ? Status::kCorrupt : error.status();
+    const std::string what = error.what();
+    throw Error(status, what.find(file) == std::string::npos ? "'" + file + "': " + what : what, {{"path", file}});
+  }
+}
+
+std::shared_ptr<ImageClassifier> ReadModel(const std::string &path, const ModelDescription &description) {
+  const std::string directory = DirectoryOf(path);
+  std::shared_ptr<ImageClassifier> model =
+      MakeModel(description.architecture, static_cast<int64_t>(description.classes.size()));
+  LoadWeights(model.get(), OpenWeights(JoinPath(directory, kWeightsFile)));
+  model->eval();
+  return model;
+}
+
+}  // namespace trainyard

@@ -1,0 +1,170 @@
+#include "engine_torch/train/validate.h"
+
+#include <ATen/Functions.h>
+#include <c10/core/Allocator.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine_torch/models/load.h"
+#include "engine_torch/models/registry.h"
+#include "engine_torch/train/device.h"
+#include "engine_torch/train/folders.h"
+#include "engine_torch/train/machine.h"
+#include "util/error.h"
+
+namespace trainyard {
+namespace {
+
+class Report {
+ public:
+  // Runs `body`; an error becomes a problem.
+  template <typename Body>
+  bool Try(Body body) {
+    try {
+      body();
+      return true;
+    } catch (const Error &error) {
+      problems_.emplace_back(error.what());
+      return false;
+    }
+  }
+  void Problem(const std::string &line) { problems_.push_back(line); }
+  void Warning(const std::string &line) { warnings_.push_back(line); }
+  Json &json() { return json_; }
+  Json Take() {
+    json_.Set("problems", Json(problems_)).Set("warnings", Json(warnings_));
+    return json_;
+  }
+
+ private:
+  Json json_ = Json::Object();
+  std::vector<std::string> problems_;
+  std::vector<std::string> warnings_;
+};
+
+// Sees each allocation of tensors in its thread.
+class MemoryMeter : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void *, int64_t size, size_t, size_t, c10::Device) override { live_ += size; }
+  bool memoryProfilingEnabled() const override { return true; }
+  int64_t live() const { return live_; }
+
+ private:
+  std::atomic<int64_t> live_ = 0;
+};
+
+// Bytes that one image leaves behind for the backward pass.
+int64_t ActivationBytes(ImageClassifier *model, const TrainSettings &settings) {
+  const auto meter = std::make_shared<MemoryMeter>();
+  const at::Tensor images = at::zeros({2, 3, settings.crop, settings.crop});
+  model->train();
+  at::Tensor kept;
+  int64_t live = 0;
+  {
+    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
+    kept = model->forward(images);
+    live = meter->live();
+  }
+  return std::max<int64_t>(live, 0) / 2 + images.numel() * 2;
+}
+
+void ReportModel(const TrainSettings &settings, const std::string &weights_path, int64_t classes, Report *report) {
+  std::shared_ptr<ImageClassifier> model;
+  if (!report->Try([&] { model = MakeModel(settings.architecture, std::max<int64_t>(classes, 1)); })) return;
+  if (!weights_path.empty()) {
+    report->Try([&] { LoadWeights(model.get(), OpenWeights(weights_path), {.allow_head_mismatch = true}); });
+  } else if (settings.mode == TrainMode::kFeature) {
+    report->Warning("no weights given: the frozen backbone would be random; set model.weights");
+  }
+  if (settings.mode == TrainMode::kFeature) FreezeBackbone(model.get());
+  int64_t parameters = 0;
+  int64_t trained = 0;
+  for (const at::Tensor &parameter : model->parameters()) {
+    parameters += parameter.numel();
+    if (parameter.requires_grad()) trained += parameter.numel();
+  }
+  report->json().Set("parameters", parameters).Set("trained_parameters", trained);
+  try {
+    // Weights; gradient, momentum and best copy of what is trained; the images and what they leave behind.
+    const int64_t memory =
+        4 * (parameters + 3 * trained) + settings.batch_size * ActivationBytes(model.get(), settings);
+    report->json().Set("memory_bytes", memory);
+  } catch (const std::exception &) {
+    report->Problem("images of " + std::to_string(settings.crop) + " pixels are too small for " +
+                    settings.architecture + ": set a larger transform.crop");
+  }
+}
+
+std::optional<image::ImageFolder> OpenFolder(const std::string &path, Report *report) {
+  std::optional<image::ImageFolder> folder;
+  report->Try([&] { folder = image::ReadImageFolder(path); });
+  return folder;
+}
+
+int64_t ReportBadImages(const std::vector<image::Sample> &samples, const TrainSettings &settings, Json *list,
+                        Report *report) {
+  int64_t fatal = 0;
+  const int threads = settings.workers > 0 ? settings.workers : AvailableCpus();
+  for (const image::BadImage &bad : image::CheckImages(samples, threads)) {
+    if (!bad.fatal) {
+      report->Warning("'" + bad.path + "': " + bad.reason);
+      continue;
+    }
+    ++fatal;
+    Json item = Json::Object();
+    item.Set("path", bad.path).Set("reason", bad.reason);
+    list->Append(item);
+  }
+  return fatal;
+}
+
+void ReportImages(const image::ImageFolder &train, const image::ImageFolder &validation, const TrainSettings &settings,
+                  Report *report) {
+  Json list = Json::Array();
+  const int64_t bad_train = ReportBadImages(train.samples, settings, &list, report);
+  const int64_t bad_validation = ReportBadImages(validation.samples, settings, &list, report);
+  report->json().Set("bad_images", list);
+  const int64_t bad = bad_train + bad_validation;
+  if (bad == 0) return;
+  const std::string line = std::to_string(bad) + (bad == 1 ? " image" : " images") + " cannot be read";
+  if (settings.bad_images == BadImages::kFail) {
+    report->Problem(line + ", and data.bad_images is fail");
+  } else if (bad_train == static_cast<int64_t>(train.samples.size()) ||
+             bad_validation == static_cast<int64_t>(validation.samples.size())) {
+    report->Problem(line + ": none is left to " +
+                    (bad_train == static_cast<int64_t>(train.samples.size()) ? "train on" : "validate with"));
+  } else {
+    report->Warning(line + " and would be left out");
+  }
+}
+
+}  // namespace
+
+Json ValidateTraining(const TrainSettings &settings, const std::string &weights_path, bool check_images) {
+  Report report;
+  const std::optional<image::ImageFolder> train = OpenFolder(settings.train_directory, &report);
+  const std::optional<image::ImageFolder> validation = OpenFolder(settings.validation_directory, &report);
+  if (train) {
+    const auto images = static_cast<int64_t>(train->samples.size());
+    const int64_t steps = (images + settings.batch_size - 1) / settings.batch_size;
+    report.json().Set("classes", Json(train->classes)).Set("train_images", images);
+    report.json().Set("steps_per_epoch", steps).Set("total_steps", steps * settings.epochs);
+    if (train->classes.size() == 1)
+      report.Warning("there is only one class: every prediction will be '" + train->classes.front() + "'");
+  }
+  if (validation) report.json().Set("validation_images", static_cast<int64_t>(validation->samples.size()));
+  if (train && validation) {
+    if (const auto difference = ClassDifference(*train, *validation)) report.Problem(*difference);
+    if (check_images) ReportImages(*train, *validation, settings, &report);
+  }
+  report.Try([&] { ChooseDevice(settings.device); });
+  ReportModel(settings, weights_path, train ? static_cast<int64_t>(train->classes.size()) : 1, &report);
+  return report.Take();
+}
+
+}  // namespace trainyard

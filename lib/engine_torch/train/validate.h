@@ -1,0 +1,18 @@
+// What a training job would do, found out without training. Thread rule: a function; may run concurrently.
+#pragma once
+
+#include <string>
+
+#include "engine_torch/train/settings.h"
+#include "util/json.h"
+
+namespace trainyard {
+
+// {"classes":[names],"train_images":n,"validation_images":n,"bad_images":[{"path","reason"}],"steps_per_epoch":n,"total_steps":n,
+//  "parameters":n,"trained_parameters":n,"memory_bytes":n,"problems":[lines],"warnings":[lines]}. What cannot be found
+//  out because of a
+// problem is left out. memory_bytes is an estimate: the model's tensors, what one step keeps for its backward pass
+// (measured on the model), and what the image caches may take.
+Json ValidateTraining(const TrainSettings &settings, const std::string &weights_path, bool check_images);
+
+}  // namespace trainyard

@@ -1,0 +1,273 @@
+// Training jobs from end to end, on small images and through the plug-in's seam: what is learnt, kept, told, resumed
+// and stopped.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine_torch/train/engine_fixture.h"
+
+namespace trainyard {
+namespace {
+
+using testing::HasSubstr;
+
+std::string Bytes(const NamedTensor &tensor) {
+  return {reinterpret_cast<const char *>(tensor.data.data()), tensor.data.size()};
+}
+
+TEST_F(EngineTest, FinetuningLearnsAndTellsWhatHappens) {
+  const TrainRun run = Run("a", Changed(Config(data_), {{"train.epochs", 6}}));
+  ASSERT_TRUE(run.answer.ok()) << run.answer.message;
+  const auto &loss = run.metrics.at("train/loss");
+  ASSERT_EQ(loss.size(), 6u);
+  EXPECT_LT(loss.at(6), loss.at(1) * 0.7);
+  for (const char *name :
+       {"train/accuracy", "val/loss", "val/accuracy", "learning_rate", "epoch_seconds", "images_per_second"}) {
+    EXPECT_EQ(run.metrics.at(name).size(), 6u) << name;
+  }
+  EXPECT_EQ(run.metrics.at("train/loss_step").size(), 9u);  // 3 steps an epoch, every second one
+  EXPECT_DOUBLE_EQ(run.metrics.at("learning_rate").at(1), 0.01);
+  double best = 0;
+  for (const auto &[epoch, accuracy] : run.metrics.at("val/accuracy")) best = std::max(best, accuracy);
+  EXPECT_DOUBLE_EQ(run.metrics.at("best_val_accuracy").at(6), best);
+  EXPECT_GE(best, 0.5);
+
+  ASSERT_GE(run.progress.size(), 6u);
+  const Json &last = run.progress.back();
+  EXPECT_EQ(last.GetInt64("epoch"), 6);
+  EXPECT_EQ(last.GetInt64("epochs"), 6);
+  EXPECT_EQ(last.GetString("phase"), "val");
+  EXPECT_EQ(last.GetInt64("time_left_ms"), 0);
+}
+
+TEST_F(EngineTest, OutputsDescribeTheModelAndHoldTheBestEpoch) {
+  const TrainRun run = Run("a", Changed(Config(data_), {{"train.epochs", 4}}));
+  ASSERT_TRUE(run.answer.ok()) << run.answer.message;
+  const Json json = Json::Parse(ReadFile(JoinPath(At("a"), "model.json")), "model.json");
+  EXPECT_EQ(json.GetInt64("schema_version"), 1);
+  EXPECT_EQ(json.GetString("architecture"), "resnet18");
+  EXPECT_EQ(json.GetStringList("classes"), (std::vector<std::string>{"blue", "green", "red"}));
+  EXPECT_EQ(json.Get("preprocessing").GetInt64("crop"), 64);
+  EXPECT_EQ(json.Get("preprocessing").Get("mean").AsDoubleList(), (std::vector<double>{0.485, 0.456, 0.406}));
+  const auto best_epoch = static_cast<int64_t>(run.metrics.at("best_epoch").at(4));
+  EXPECT_EQ(json.Get("trained").GetInt64("best_epoch"), best_epoch);
+  EXPECT_FALSE(json.Get("trained").GetBool("stopped"));
+
+  // The weights are those of the best epoch: a run that ends with it writes the same file.
+  const TrainRun shorter = Run("b", Changed(Config(data_), {{"train.epochs", best_epoch}}));
+  ASSERT_TRUE(shorter.answer.ok());
+  EXPECT_EQ(ModelBytes("a"), ModelBytes("b"));
+}
+
+TEST_F(EngineTest, TheLearningRateFallsInSteps) {
+  const TrainRun run =
+      Run("a", Changed(Config(data_),
+                       {{"train.epochs", 3}, {"schedule.step_size", 2}, {"model.architecture", "squeezenet1_1"}}));
+  ASSERT_TRUE(run.answer.ok()) << run.answer.message;
+  const auto &rate = run.metrics.at("learning_rate");
+  EXPECT_DOUBLE_EQ(rate.at(2), 0.01);
+  EXPECT_DOUBLE_EQ(rate.at(3), 0.001);
+}
+
+TEST_F(EngineTest, ASeedGivesTheSameWeightsWhateverTheWorkersAndTheCache) {
+  for (const char *mode : {"finetune", "feature"}) {
+    const Json config = Changed(Config(data_), {{"model.architecture", "squeezenet1_1"}, {"model.mode", mode}});
+    ASSERT_TRUE(Run("a", Changed(config, {{"data.workers", 1}})).answer.ok());
+    ASSERT_TRUE(Run("b", Changed(config, {{"data.workers", 5}, {"data.cache", "none"}})).answer.ok());
+    EXPECT_EQ(ModelBytes("a"), ModelBytes("b")) << mode;
+    ASSERT_TRUE(Run("c", Changed(config, {{"train.seed", 2}})).answer.ok());
+    EXPECT_NE(ModelBytes("a"), ModelBytes("c")) << mode;
+    RemoveTree(At("a_checkpoints"));
+    RemoveTree(At("b_checkpoints"));
+    RemoveTree(At("c_checkpoints"));
+  }
+}
+
+TEST_F(EngineTest, AResumedRunEndsAsIfItHadNotBeenInterrupted) {
+  for (const auto &[architecture, mode] : std::vector<std::pair<const char *, const char *>>{
+           {"resnet18", "finetune"}, {"resnet18", "feature"}, {"squeezenet1_1", "feature"}}) {
+    const std::string name = std::string(architecture) + mode;
+    const Json config =
+        Changed(Config(data_), {{"model.architecture", architecture}, {"model.mode", mode}, {"schedule.step_size", 1}});
+    ASSERT_TRUE(Run(name + "whole", Changed(config, {{"train.epochs", 4}})).answer.ok());
+    ASSERT_TRUE(Run(name + "parts", Changed(config, {{"train.epochs", 2}})).answer.ok());
+    const TrainRun second = Run(name + "parts", Changed(config, {{"train.epochs", 4}}));
+    ASSERT_TRUE(second.answer.ok()) << second.answer.message;
+    EXPECT_TRUE(second.Logged("resuming after epoch 2"));
+    EXPECT_EQ(second.metrics.at("val/accuracy").size(), 2u);
+    EXPECT_EQ(ModelBytes(name + "whole"), ModelBytes(name + "parts")) << name;
+    // The optimizer's momentum too, not only the weights.
+    const std::string file = "checkpoint-000004.safetensors";
+    EXPECT_EQ(ReadFile(JoinPath(At(name + "whole_checkpoints"), file)),
+              ReadFile(JoinPath(At(name + "parts_checkpoints"), file)))
+        << name;
+  }
+}
+
+TEST_F(EngineTest, ADamagedCheckpointIsPassedOver) {
+  const Json config = Changed(Config(data_), {{"checkpoint.keep", 2}, {"train.epochs", 2}});
+  ASSERT_TRUE(Run("a", config).answer.ok());
+  const std::string newest = JoinPath(At("a_checkpoints"), "checkpoint-000002.safetensors");
+  std::string bytes = ReadFile(newest);
+  bytes[bytes.size() - 100] = static_cast<char>(bytes[bytes.size() - 100] ^ 1);
+  WriteFileAtomic(newest, bytes);
+  const TrainRun run = Run("a", Changed(config, {{"train.epochs", 3}}));
+  ASSERT_TRUE(run.answer.ok()) << run.answer.message;
+  EXPECT_TRUE(run.Logged("damaged checkpoint"));
+  EXPECT_TRUE(run.Logged("resuming after epoch 1"));
+}
+
+TEST_F(EngineTest, ACheckpointOfAnotherJobIsRefused) {
+  ASSERT_TRUE(Run("a", Config(data_)).answer.ok());
+  const TrainRun run = Run("a", Changed(Config(data_), {{"train.seed", 7}}));
+  EXPECT_EQ(run.answer.code, "checkpoint");
+  EXPECT_THAT(run.answer.message, HasSubstr("train.seed 1"));
+}
+
+TEST_F(EngineTest, OnlySoManyCheckpointsAreKept) {
+  ASSERT_TRUE(Run("a", Changed(Config(data_), {{"checkpoint.keep", 2}, {"train.epochs", 4}})).answer.ok());
+  std::vector<std::string> names;
+  for (const DirEntry &entry : ListDir(At("a_checkpoints"))) names.push_back(entry.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"checkpoint-000003.safetensors", "checkpoint-000004.safetensors"}));
+}
+
+TEST_F(EngineTest, FeatureModeLeavesTheBackbonesParametersUntouched) {
+  for (const char *architecture : {"squeezenet1_1", "resnet18"}) {
+    const Json config =
+        Changed(Config(data_), {{"model.architecture", architecture}, {"model.mode", "feature"}, {"train.epochs", 1}});
+    const std::string name = architecture;
+    ASSERT_TRUE(Run(name + "start", Changed(config, {{"optimizer.lr", 0.0}})).answer.ok());
+    ASSERT_TRUE(Run(name + "end", config).answer.ok());
+    const TensorFile start = OpenWeights(JoinPath(At(name + "start"), "model.safetensors"));
+    const TensorFile end = OpenWeights(JoinPath(At(name + "end"), "model.safetensors"));
+    int heads = 0;
+    for (const NamedTensor &tensor : end.tensors) {
+      const bool head = tensor.name.starts_with("fc.") || tensor.name.starts_with("classifier.");
+      const NamedTensor *before = start.Find(tensor.name);
+      ASSERT_NE(before, nullptr) << tensor.name;
+      EXPECT_EQ(Bytes(tensor) != Bytes(*before), head) << tensor.name;
+      heads += head ? 1 : 0;
+    }
+    EXPECT_EQ(heads, 2);
+    // As in the tutorial, the frozen network is in training mode: the batch norms' statistics follow the images.
+    const NamedTensor *batches = end.Find("bn1.num_batches_tracked");
+    if (batches != nullptr) {
+      int64_t count = 0;
+      std::memcpy(&count, batches->data.data(), sizeof count);
+      EXPECT_EQ(count, 3);
+    }
+  }
+}
+
+TEST_F(EngineTest, AStopRequestEndsWellAfterTheStep) {
+  TrainRun run;
+  int calls = 0;
+  run.stop = [&calls] { return ++calls >= 2; };
+  run.Train(Changed(Config(data_), {{"train.epochs", 50}}), At("a"), At("a_checkpoints"));
+  ASSERT_TRUE(run.answer.ok()) << run.answer.message;
+  EXPECT_EQ(run.metrics.at("val/accuracy").size(), 1u);
+  EXPECT_TRUE(run.Logged("stopped as asked"));
+  const Json json = Json::Parse(ReadFile(JoinPath(At("a"), "model.json")), "model.json");
+  EXPECT_TRUE(json.Get("trained").GetBool("stopped"));
+  EXPECT_FALSE(ModelBytes("a").empty());
+  // Half an epoch is nothing to resume from.
+  EXPECT_TRUE(ListDir(At("a_checkpoints")).empty());
+}
+
+TEST_F(EngineTest, ALossThatIsNoNumberFailsAndSaysWhatToTry) {
+  const TrainRun run = Run("a", Changed(Config(data_), {{"optimizer.lr", 1e30}}));
+  EXPECT_EQ(run.answer.code, "nan_loss");
+  EXPECT_THAT(run.answer.message, HasSubstr("epoch 1, step "));
+  EXPECT_THAT(run.answer.message, HasSubstr("optimizer.lr"));
+  EXPECT_FALSE(PathExists(JoinPath(At("a"), "model.json")));
+}
+
+TEST_F(EngineTest, StepsWithoutANumberCanBeLeftOutButNotAWholeEpoch) {
+  const TrainRun run = Run("a", Changed(Config(data_), {{"optimizer.lr", 1e30}, {"train.nan_policy", "skip"}}));
+  EXPECT_EQ(run.answer.code, "nan_loss");
+  EXPECT_THAT(run.answer.message, HasSubstr("every step"));
+  EXPECT_TRUE(run.Logged("left out and counted"));
+}
+
+TEST_F(EngineTest, BadImagesAreLeftOutAndNamed) {
+  WriteFileAtomic(JoinPath(data_, "train/red/empty.jpg"), "");
+  const std::string whole = ReadFile(JoinPath(data_, "train/red/0.jpg"));
+  WriteFileAtomic(JoinPath(data_, "train/red/truncated.jpg"), whole.substr(0, whole.size() / 2));
+  WriteFileAtomic(JoinPath(data_, "val/red/text.jpg"), "this is no image");
+  const TrainRun run = Run("a", Changed(Config(data_), {{"train.epochs", 3}}));
+  ASSERT_TRUE(run.answer.ok()) << run.answer.message;
+  EXPECT_TRUE(run.Logged("train/red/empty.jpg"));
+  EXPECT_TRUE(run.Logged("train/red/truncated.jpg"));
+  EXPECT_TRUE(run.Logged("val/red/text.jpg"));
+  EXPECT_EQ(run.metrics.at("bad_images").at(3), 3);
+  // Each is named once, not once an epoch.
+  int named = 0;
+  for (const std::string &line : run.log) named += line.find("empty.jpg") != std::string::npos ? 1 : 0;
+  EXPECT_EQ(named, 1);
+}
+
+TEST_F(EngineTest, ABadImageFailsTheRunWhenAskedTo) {
+  WriteFileAtomic(JoinPath(data_, "train/red/empty.jpg"), "");
+  const TrainRun run = Run("a", Changed(Config(data_), {{"data.bad_images", "fail"}}));
+  EXPECT_EQ(run.answer.code, "data");
+  EXPECT_THAT(run.answer.message, HasSubstr("train/red/empty.jpg"));
+}
+
+TEST_F(EngineTest, DataErrorsNameThePlace) {
+  const TrainRun missing = Run("a", Config(At("nowhere")));
+  EXPECT_EQ(missing.answer.code, "data");
+  EXPECT_THAT(missing.answer.message, HasSubstr(At("nowhere")));
+  MakeDirs(JoinPath(data_, "val/white"));
+  WriteJpeg(JoinPath(data_, "val/white/1.jpg"), 64, 64, 0, 1);
+  const TrainRun different = Run("b", Config(data_));
+  EXPECT_EQ(different.answer.code, "data");
+  EXPECT_THAT(different.answer.message, HasSubstr("white"));
+  MakeDirs(JoinPath(data_, "train/white"));
+  const TrainRun empty = Run("c", Config(data_));
+  EXPECT_EQ(empty.answer.code, "data");
+  EXPECT_THAT(empty.answer.message, HasSubstr("white"));
+}
+
+TEST_F(EngineTest, WeightsErrorsNameTheTensors) {
+  ASSERT_TRUE(Run("a", Changed(Config(data_), {{"train.epochs", 1}})).answer.ok());
+  const std::string weights = JoinPath(At("a"), "model.safetensors");
+  const TrainRun other = Run("b", Changed(Config(data_), {{"model.architecture", "squeezenet1_1"}}), weights);
+  EXPECT_EQ(other.answer.code, "weights");
+  EXPECT_THAT(other.answer.message, HasSubstr("missing"));
+  EXPECT_THAT(other.answer.message, HasSubstr("resnet18"));
+  WriteFileAtomic(weights, ReadFile(weights).substr(0, 100000));
+  const TrainRun truncated = Run("c", Config(data_), weights);
+  EXPECT_EQ(truncated.answer.code, "weights");
+  EXPECT_THAT(truncated.answer.message, HasSubstr("truncated"));
+}
+
+TEST_F(EngineTest, WeightsForOtherClassesGetANewHead) {
+  ASSERT_TRUE(Run("a", Changed(Config(data_), {{"train.epochs", 1}})).answer.ok());
+  RemoveTree(JoinPath(data_, "train/red"));
+  RemoveTree(JoinPath(data_, "val/red"));
+  const TrainRun run = Run("b", Changed(Config(data_), {{"train.epochs", 1}}), JoinPath(At("a"), "model.safetensors"));
+  ASSERT_TRUE(run.answer.ok()) << run.answer.message;
+  const TensorFile file = OpenWeights(JoinPath(At("b"), "model.safetensors"));
+  EXPECT_EQ(file.Find("fc.weight")->shape, (std::vector<int64_t>{2, 512}));
+}
+
+TEST_F(EngineTest, SettingsThatMakeNoSenseAreErrors) {
+  ty_engine_error error = {};
+  ty_engine_host host = {};
+  host.output_directory = host.checkpoint_directory = host.weights_path = "/tmp";
+  EXPECT_NE(Engine().train("{", &host, &error), 0);
+  EXPECT_NE(Take(1, &error).message, "");
+  EXPECT_EQ(Engine().train(nullptr, &host, &error), 1);
+  Take(1, &error);
+  EXPECT_EQ(Run("a", Changed(Config(data_), {{"device", "tpu"}})).answer.status, 1);
+  EXPECT_THAT(Run("a", Changed(Config(data_), {{"device", "cuda:99"}})).answer.message, HasSubstr("cuda:99"));
+  EXPECT_THAT(Run("a", Changed(Config(data_), {{"model.architecture", "resnet19"}})).answer.message,
+              HasSubstr("resnet18"));
+}
+
+}  // namespace
+}  // namespace trainyard
