@@ -275,6 +275,53 @@ TEST_F(RunTest, CancelOfARunWhoseSupervisorDied) {
   EXPECT_EQ(Finish(id).state, RunState::kCanceled);
 }
 
+// A run as a supervisor leaves it that dies without a last commit.
+RunRecord Orphan(const std::string &id) {
+  RunRecord run;
+  run.id = id;
+  run.experiment = "test";
+  run.job_json = "{}";
+  run.job_hash = "0";
+  return run;
+}
+
+TEST_F(RunTest, LastWordsOfASupervisorThatCouldNotWriteTheRecord) {
+  Store store(workspace_);
+  const RunRecord run = Orphan("orphan_1_aaaaaaaaaa");
+  store.runs().Create(run, {RunState::kStarting, RunState::kPreparing, RunState::kRunning});
+  const Outcome outcome(Paths(run.id));
+  RunState state = RunState::kStarting;
+  RunError error;
+  outcome.Reserve();
+  EXPECT_FALSE(outcome.Read(&state, &error));
+  error.code = "exit_code";
+  error.exit_code = 6;
+  error.stderr_tail = std::string(100000, 'x') + "\nlast words \xff";
+  ASSERT_TRUE(outcome.Write(RunState::kFailed, error));
+  EXPECT_TRUE(SettleIfDead(&store, run.id));
+  const RunRecord settled = store.runs().Get(run.id);
+  EXPECT_EQ(settled.state, RunState::kFailed);
+  EXPECT_EQ(settled.error.code, "exit_code");
+  EXPECT_EQ(settled.error.exit_code, 6);
+  EXPECT_THAT(settled.error.stderr_tail, HasSubstr("last words"));
+  EXPECT_FALSE(SettleIfDead(&store, run.id));
+}
+
+TEST_F(RunTest, ARunThatIsOnlyJustSubmittedIsLeftAlone) {
+  Store store(workspace_);
+  RunRecord run = Orphan("orphan_2_aaaaaaaaaa");
+  run.submitter.pid = getpid();
+  run.submitter.start_time = ProcessStartTime(getpid());
+  run.submitter.boot_id = BootId();
+  store.runs().Create(run, {RunState::kStarting});
+  EXPECT_FALSE(SettleIfDead(&store, run.id));
+  EXPECT_EQ(store.runs().State(run.id), RunState::kStarting);
+  // A supervisor that had the lock, however briefly, has been and gone.
+  WriteFileAtomic(Paths(run.id).Lock(), "1\n");
+  EXPECT_TRUE(SettleIfDead(&store, run.id));
+  EXPECT_EQ(store.runs().Get(run.id).error.code, "runner_died");
+}
+
 TEST_F(RunTest, SilentSupervisorIsNotRespondingUntilItMovesAgain) {
   const std::string id = Submit(Shell("echo up; sleep 1000"));
   AwaitState(id, RunState::kRunning);
