@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -28,7 +29,6 @@ class SlotQueueTest : public testing::Test {
   // A process that waits for its turn, writes its name into the order file, and goes when the file "go-<name>" is
   // there.
   pid_t Start(const std::string &name, int32_t slots, int32_t count = 1) {
-    const size_t tickets = Tickets();
     const pid_t pid = fork();
     if (pid == 0) {
       SlotQueue queue(slots_, slots);
@@ -41,8 +41,7 @@ class SlotQueueTest : public testing::Test {
     }
     children_.push_back(pid);
     // In line, or through already.
-    const size_t lines = Lines(Order()).size();
-    while (Tickets() <= tickets && Lines(Order()).size() <= lines) usleep(500);
+    while (!Has(Waits(), name) && !Has(Order(), name)) usleep(500);
     return pid;
   }
   void Go(const std::string &name) { WriteFileAtomic(directory_.path() + "/go-" + name, ""); }
@@ -57,6 +56,10 @@ class SlotQueueTest : public testing::Test {
     std::vector<std::string> lines;
     for (const std::string_view line : Split(Trim(text), '\n')) lines.emplace_back(line);
     return lines;
+  }
+  static bool Has(const std::string &path, const std::string &name) {
+    const std::vector<std::string> lines = Lines(path);
+    return std::find(lines.begin(), lines.end(), name) != lines.end();
   }
   void AwaitOrder(size_t count) {
     while (Lines(Order()).size() < count) usleep(1000);
