@@ -37,7 +37,7 @@ void Store(void *to, T value) {
   memcpy(to, &value, sizeof value);
 }
 
-inline uint64_t FrameSize(uint64_t payload) {
+constexpr uint64_t FrameSize(uint64_t payload) {
   return (kFrameHeaderSize + payload + 7) & ~uint64_t{7};
 }
 

@@ -22,7 +22,8 @@ namespace {
 
 using journal::Store;
 
-constexpr uint64_t kLargestFrame = uint64_t{2} << 20;  // 65536 points, or 1 MiB of progress
+constexpr uint64_t kLargestFrame = uint64_t{2} << 20;  // 65536 points, or 1 MiB of progress; and its name
+constexpr uint64_t kNameFrame = journal::FrameSize(4 + JournalWriter::kMaxName);
 constexpr uint64_t kFirstAllocation = uint64_t{256} << 10;
 
 // Where a page fault in an allocated block cannot fail for want of space.
@@ -203,7 +204,9 @@ void JournalWriter::State::Seal() {
 
 uint8_t *JournalWriter::State::Begin(uint64_t payload) {
   const uint64_t size = journal::FrameSize(payload);
-  if (generation == 0 || !fd.valid() || end + size > std::max(options.segment_bytes, journal::kHeaderSize + size)) {
+  // A frame larger than a segment still fits in a fresh one, after the definition of its name.
+  const uint64_t limit = std::max(options.segment_bytes, journal::kHeaderSize + kNameFrame + size);
+  if (generation == 0 || !fd.valid() || end + size > limit) {
     OpenSegment();
   }
   if (!mapped) {

@@ -62,10 +62,16 @@ bool ObjectStore::Touch(const std::string &sha256) const {
   throw Error::FromErrno(errno, "touch", Path(sha256));
 }
 
+// Without the owner's write permission an object is durable; the mark itself may be lost, which costs one more fsync.
+void ObjectStore::SyncAndMark(int fd) const {
+  if (fsync(fd) != 0) throw Error::FromErrno(errno, "sync the objects in", root_);
+  if (fchmod(fd, 0400) != 0) throw Error::FromErrno(errno, "change the mode of the objects in", root_);
+}
+
 bool ObjectStore::Adopt(const std::string &temporary, const std::string &sha256) {
   const StoreLock lock(root_, LOCK_SH);
   if (Touch(sha256)) return false;
-  if (chmod(temporary.c_str(), 0400) != 0) throw Error::FromErrno(errno, "change the mode of", temporary);
+  if (chmod(temporary.c_str(), 0600) != 0) throw Error::FromErrno(errno, "change the mode of", temporary);
   if (utimensat(AT_FDCWD, temporary.c_str(), nullptr, 0) != 0) throw Error::FromErrno(errno, "touch", temporary);
   const std::string path = Path(sha256);
   if (rename(temporary.c_str(), path.c_str()) != 0) {
@@ -140,19 +146,29 @@ void ObjectStore::Sync(const std::vector<std::string> &hashes) {
   std::vector<UniqueFd> files;
   std::set<std::string> directories;
   for (const std::string &hash : hashes) {
+    const std::string path = Path(hash);
+    UniqueFd file = OpenFile(path, O_RDONLY);
+    struct stat info {};
+    if (fstat(file.get(), &info) != 0) throw Error::FromErrno(errno, "stat", path);
+    if ((info.st_mode & 0200) == 0) continue;  // synced before
+    directories.insert(ParentPath(path));
     if (files.size() < 256) {
-      files.push_back(OpenFile(Path(hash), O_RDONLY));
-      sync_file_range(files.back().get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+      sync_file_range(file.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+      files.push_back(std::move(file));
     } else {
-      SyncFile(Path(hash));
+      SyncAndMark(file.get());
     }
-    directories.insert(ParentPath(Path(hash)));
   }
-  for (const UniqueFd &file : files) {
-    if (fsync(file.get()) != 0) throw Error::FromErrno(errno, "sync the objects in", root_);
+  if (files.empty()) return;
+  // After these, an fsync of the file makes its new name durable too: the rename is in the same log.
+  const std::string kind = GetFileSystemKind(root_).name;
+  if (kind != "ext4" && kind != "xfs" && kind != "btrfs") {
+    for (const UniqueFd &file : files) SyncAndMark(file.get());
+    for (const std::string &directory : directories) SyncDirectory(directory);
+    SyncDirectory(root_);
+    return;
   }
-  for (const std::string &directory : directories) SyncDirectory(directory);
-  if (!hashes.empty()) SyncDirectory(root_);
+  for (const UniqueFd &file : files) SyncAndMark(file.get());
 }
 
 bool ObjectStore::Has(std::string_view sha256) const {

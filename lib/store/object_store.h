@@ -57,6 +57,7 @@ class ObjectStore {
   bool Adopt(const std::string &temporary, const std::string &sha256);
   std::string TemporaryPath() const;
   bool Touch(const std::string &sha256) const;
+  void SyncAndMark(int fd) const;
 
   std::string root_;
 };

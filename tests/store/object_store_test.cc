@@ -1,0 +1,139 @@
+#include "store/object_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "store/snapshot.h"
+#include "store_fixture.h"
+#include "util/hash.h"
+
+namespace trainyard {
+namespace {
+
+class ObjectStoreTest : public StoreTest {
+ protected:
+  ObjectStore &objects() { return store().objects(); }
+  void Write(const std::string &name, std::string_view data, mode_t mode = 0644) {
+    MakeDirs(ParentPath(Path(name)));
+    WriteFileAtomic(Path(name), data, mode, false);
+  }
+};
+
+TEST_F(ObjectStoreTest, PutReadVerify) {
+  Write("a", "hello");
+  const ObjectInfo info = objects().PutFile(Path("a"));
+  EXPECT_EQ(info.sha256, Sha256Hex("hello"));
+  EXPECT_EQ(info.size, 5u);
+  EXPECT_EQ(objects().Read(info.sha256), "hello");
+  EXPECT_EQ(objects().PutBytes("hello").sha256, info.sha256);
+  EXPECT_TRUE(PathExists(Path("a")));
+  struct stat mine {
+  }, theirs{};
+  stat(Path("a").c_str(), &mine);
+  stat(objects().Path(info.sha256).c_str(), &theirs);
+  EXPECT_NE(mine.st_ino, theirs.st_ino);  // never a hard link
+  objects().Verify(info.sha256);
+  chmod(objects().Path(info.sha256).c_str(), 0600);
+  AppendFile(objects().Path(info.sha256), "!");
+  EXPECT_EQ(StatusOf([&] { objects().Verify(info.sha256); }), Status::kCorrupt);
+  EXPECT_EQ(StatusOf([&] { objects().Open(Sha256Hex("none")); }), Status::kNotFound);
+  EXPECT_EQ(StatusOf([&] { objects().Path("../../etc/passwd"); }), Status::kInvalidArgument);
+  EXPECT_EQ(StatusOf([&] { objects().PutFile("/dev/null"); }), Status::kInvalidArgument);
+}
+
+TEST_F(ObjectStoreTest, LargeFilesAndMoves) {
+  const std::string large(9 << 20, 'z');
+  Write("large", large);
+  const ObjectInfo info = objects().PutFile(Path("large"));
+  EXPECT_EQ(info.sha256, Sha256Hex(large));
+  EXPECT_EQ(objects().PutFileByMove(Path("large")).sha256, info.sha256);
+  EXPECT_FALSE(PathExists(Path("large")));
+  EXPECT_TRUE(ListDir(store().layout().Objects() + "/tmp").empty());
+  objects().Export(info.sha256, Path("out"), 0640);
+  EXPECT_EQ(Stat(Path("out"))->mode, 0640u);
+  EXPECT_EQ(Sha256File(Path("out")), info.sha256);
+}
+
+TEST_F(ObjectStoreTest, GarbageHasAGrace) {
+  const std::string kept = objects().PutBytes("kept").sha256;
+  const std::string gone = objects().PutBytes("gone").sha256;
+  EXPECT_EQ(objects().CollectGarbage({kept}, false).count, 0);  // too fresh
+  const GarbageReport dry = objects().CollectGarbage({kept}, true, -1000);
+  EXPECT_EQ(dry.names, std::vector<std::string>{gone});
+  EXPECT_EQ(dry.bytes, 4u);
+  EXPECT_TRUE(objects().Has(gone));
+  objects().CollectGarbage({kept}, false, -1000);
+  EXPECT_FALSE(objects().Has(gone));
+  EXPECT_TRUE(objects().Has(kept));
+}
+
+// Putting an old object again makes it fresh, also while garbage is being collected.
+TEST_F(ObjectStoreTest, PuttingAgainSaves) {
+  const std::string hash = objects().PutBytes("again").sha256;
+  const timespec old[2] = {{1000, 0}, {1000, 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, objects().Path(hash).c_str(), old, 0), 0);
+  EXPECT_EQ(objects().CollectGarbage({}, true).count, 1);
+  objects().PutBytes("again");
+  EXPECT_EQ(objects().CollectGarbage({}, false).count, 0);
+  std::atomic<bool> stop{false};
+  std::thread collector([&] {
+    ObjectStore own(store().layout());
+    while (!stop) own.CollectGarbage({}, false, 50);
+  });
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_EQ(utimensat(AT_FDCWD, objects().Path(hash).c_str(), old, 0) == 0 || errno == ENOENT, true);
+    objects().PutBytes("again", false);
+    ASSERT_TRUE(objects().Has(hash));
+  }
+  stop = true;
+  collector.join();
+}
+
+TEST_F(ObjectStoreTest, ManyThreadsPutTheSame) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 6; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) EXPECT_EQ(objects().PutBytes("n" + std::to_string(i), false).size, i < 10 ? 2u : 3u);
+    });
+  }
+  for (std::thread &thread : threads) thread.join();
+  for (int i = 0; i < 50; ++i) objects().Verify(Sha256Hex("n" + std::to_string(i)));
+}
+
+TEST_F(ObjectStoreTest, SnapshotAndRestore) {
+  Write("src/train.py", "print()");
+  Write("src/run.sh", "#!/bin/sh", 0755);
+  Write("src/lib/a.py", "a");
+  Write("src/.git/config", "secret");
+  Write("src/outputs/old", "x");
+  Write("src/lib/outputs/kept", "y");
+  MakeDirs(Path("src/empty/deep"));
+  ASSERT_EQ(symlink("lib/a.py", Path("src/link").c_str()), 0);
+  ASSERT_EQ(mkfifo(Path("src/fifo").c_str(), 0600), 0);
+  const SnapshotManifest taken = TakeSnapshot(Path("src"), &objects());
+  EXPECT_EQ(taken.bytes, 7u + 9 + 1 + 1);
+  RestoreSnapshot(LoadSnapshot(taken.id, objects()), objects(), Path("dst"));
+  EXPECT_EQ(ListTree(Path("dst")),
+            (std::vector<std::string>{"lib/a.py", "lib/outputs/kept", "link", "run.sh", "train.py"}));
+  EXPECT_TRUE(IsDirectory(Path("dst/empty/deep")));
+  EXPECT_EQ(Stat(Path("dst/run.sh"))->mode, 0755u);
+  EXPECT_EQ(Stat(Path("dst/train.py"))->mode, 0644u);
+  EXPECT_EQ(ReadFile(Path("dst/link")), "a");
+  EXPECT_EQ(TakeSnapshot(Path("dst"), &objects()).id, taken.id);
+  Write("dst/train.py", "print(1)");
+  EXPECT_NE(TakeSnapshot(Path("dst"), &objects()).id, taken.id);
+  EXPECT_EQ(ReadFile(Path("src/train.py")), "print()");  // the run's copy is its own
+  EXPECT_EQ(StatusOf([&] { TakeSnapshot(Path("none"), &objects()); }), Status::kNotFound);
+}
+
+TEST_F(ObjectStoreTest, AManifestCannotLeaveItsDirectory) {
+  const std::string id =
+      objects().PutBytes(R"({"entries":[{"kind":"directory","mode":493,"path":"../x"}],"schema_version":1})").sha256;
+  EXPECT_EQ(StatusOf([&] { LoadSnapshot(id, objects()); }), Status::kCorrupt);
+}
+
+}  // namespace
+}  // namespace trainyard
