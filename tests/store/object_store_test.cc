@@ -93,6 +93,7 @@ TEST_F(ObjectStoreTest, PuttingAgainSaves) {
 }
 
 TEST_F(ObjectStoreTest, ManyThreadsPutTheSame) {
+  objects();  // opens the workspace
   std::vector<std::thread> threads;
   for (int t = 0; t < 6; ++t) {
     threads.emplace_back([&] {
