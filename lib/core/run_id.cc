@@ -45,6 +45,10 @@ std::string MakeRunId(std::string_view experiment, int64_t now_ms) {
   return slug + tail;
 }
 
+std::string StdLogName(int32_t rank, int32_t rank_count) {
+  return rank_count <= 1 ? "std_log.txt" : "std_log_" + std::to_string(rank) + ".txt";
+}
+
 void CheckRunId(std::string_view id) {
   const auto allowed = [](char c) { return IsLower(c) || IsDigit(c) || c == '-' || c == '_'; };
   if (!id.empty() && id.size() <= kMaxRunId && std::all_of(id.begin(), id.end(), allowed)) return;

@@ -1,4 +1,4 @@
-// Names: run ids, experiments, models. Thread-safe.
+// Names: run ids, experiments, models, log files. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,9 @@ namespace trainyard {
 
 // "<experiment slug>_<utc seconds>_<10 base32>": at most 64 of [a-z0-9_-], valid for Azure ML and MLflow too.
 std::string MakeRunId(std::string_view experiment, int64_t now_ms);
+
+// Where a rank's output goes: std_log.txt of a run with one rank, std_log_<rank>.txt otherwise.
+std::string StdLogName(int32_t rank, int32_t rank_count);
 
 // Throw Error::InvalidArgument that says which characters are allowed.
 void CheckRunId(std::string_view id);

@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-#include "launch/settle.h"
+#include "drivers/local/settle.h"
 #include "util/clock.h"
 
 namespace trainyard {

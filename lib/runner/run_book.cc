@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include "launch/settle.h"
+#include "drivers/local/settle.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/log.h"

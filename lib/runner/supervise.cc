@@ -14,7 +14,7 @@
 #include <optional>
 
 #include "core/job.h"
-#include "launch/settle.h"
+#include "drivers/local/settle.h"
 #include "runner/attempt.h"
 #include "runner/prepare.h"
 #include "runner/run_beat.h"

@@ -13,6 +13,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/run_id.h"
+
 namespace trainyard {
 
 class RunLayout {
@@ -26,11 +28,7 @@ class RunLayout {
   std::string Outputs() const { return root_ + "/outputs"; }  // afterwards
   std::string Logs() const { return root_ + "/logs"; }
   std::string UserLogs() const { return root_ + "/user_logs"; }
-  // std_log.txt of a run with one rank, std_log_<rank>.txt otherwise.
   std::string StdLog(int rank, int rank_count) const { return UserLogs() + "/" + StdLogName(rank, rank_count); }
-  static std::string StdLogName(int rank, int rank_count) {
-    return rank_count <= 1 ? "std_log.txt" : "std_log_" + std::to_string(rank) + ".txt";
-  }
   std::string SystemLogs() const { return root_ + "/system_logs"; }
   std::string RunnerLog() const { return root_ + "/system_logs/runner.log"; }
   std::string EnvironmentBuildLog() const { return root_ + "/system_logs/environment_build.log"; }

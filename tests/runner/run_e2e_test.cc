@@ -11,7 +11,7 @@
 
 #include "drivers/driver.h"
 #include "launch/launcher.h"
-#include "launch/settle.h"
+#include "drivers/local/settle.h"
 #include "store/store.h"
 #include "util/boot.h"
 #include "util/error.h"

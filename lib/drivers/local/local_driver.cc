@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <functional>
 #include <limits>
+#include <utility>
 
 #include "core/run_id.h"
 #include "drivers/local/event_follower.h"
@@ -29,20 +31,27 @@ constexpr int32_t kPageSize = 1000;
 
 class JournalMetricWriter : public MetricWriter {
  public:
-  JournalMetricWriter(const std::string &directory, int32_t rank, int32_t attempt)
-      : journal_(directory, rank, attempt) {}
+  // `check` throws when the run takes no more metrics; empty = it need not be asked.
+  JournalMetricWriter(const std::string &directory, int32_t rank, int32_t attempt, std::function<void()> check)
+      : journal_(directory, rank, attempt), check_(std::move(check)) {}
 
   void Append(std::string_view name, double value, std::optional<int64_t> step) override {
+    if (check_) check_();
     journal_.Append(name, value, step);
   }
   void AppendBatch(std::string_view name, std::span<const double> values, std::span<const int64_t> steps) override {
+    if (check_) check_();
     journal_.AppendBatch(name, values, steps);
   }
-  void Progress(std::string_view json) override { journal_.Progress(json); }
+  void Progress(std::string_view json) override {
+    if (check_) check_();
+    journal_.Progress(json);
+  }
   void Flush() override { journal_.Flush(); }
 
  private:
   JournalWriter journal_;
+  std::function<void()> check_;
 };
 
 // A number in this process's environment, as the launcher sets it for ranks.
@@ -52,12 +61,6 @@ int32_t NumberVariable(const char *name, int32_t fallback) {
   const auto number = ParseInt64(text);
   const bool fits = number && *number >= 0 && *number <= std::numeric_limits<int32_t>::max();
   return fits ? static_cast<int32_t>(*number) : fallback;
-}
-
-Json PartToJson(const PruneReport::Part &part) {
-  Json json = Json::Object();
-  json.Set("count", part.count).Set("bytes", part.bytes).Set("names", part.names);
-  return json;
 }
 
 }  // namespace
@@ -173,15 +176,21 @@ size_t LocalDriver::ReadRunLog(const std::string &id, int32_t rank, uint64_t off
 }
 
 std::unique_ptr<MetricWriter> LocalDriver::OpenMetrics(const std::string &id) {
-  // A rank of this very run finds its journal by itself; anybody else must not write to a run that has ended.
+  // A rank of this very run lives no longer than the run does; anybody else must not write to a run that has ended.
   const char *own = std::getenv("TRAINYARD_RUN_ID");  // NOLINT(concurrency-mt-unsafe)
   const bool is_rank = own != nullptr && id == own;
-  if (!is_rank && IsFinal(GetState(id))) {
-    throw Error::InvalidState("run '" + id + "' has ended: metrics can be logged only while it runs", {{"run_id", id}});
-  }
   const std::string journal = Layout(location_).Run(id).Journal();
-  return std::make_unique<JournalMetricWriter>(journal, is_rank ? NumberVariable("RANK", 0) : 0,
-                                               is_rank ? NumberVariable("TRAINYARD_ATTEMPT", 0) : 0);
+  if (is_rank) {
+    return std::make_unique<JournalMetricWriter>(journal, NumberVariable("RANK", 0),
+                                                 NumberVariable("TRAINYARD_ATTEMPT", 0), nullptr);
+  }
+  const auto check = [store = store(), id] {
+    if (!IsFinal(store->runs().State(id))) return;
+    throw Error::InvalidState("run '" + id + "' has ended: metrics can be logged only while it runs", {{"run_id", id}});
+  };
+  GetState(id);
+  check();
+  return std::make_unique<JournalMetricWriter>(journal, 0, 0, check);
 }
 
 std::vector<std::string> LocalDriver::ListMetrics(const std::string &id) {
@@ -328,9 +337,9 @@ std::string LocalDriver::Prune(const PrunePolicy &policy) {
   const PruneReport report = trainyard::Prune(store().get(), request);
   Json json = Json::Object();
   json.Set("dry_run", policy.dry_run)
-      .Set("runs", PartToJson(report.runs))
-      .Set("models", PartToJson(report.models))
-      .Set("objects", PartToJson(report.objects));
+      .Set("runs", report.runs.names)
+      .Set("objects", report.objects.count)
+      .Set("bytes", report.runs.bytes + report.objects.bytes);
   return json.Dump();
 }
 

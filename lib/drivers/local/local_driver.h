@@ -2,7 +2,7 @@
 //
 // Submit records a run and starts its supervisor (trainyard-runner); everything else reads the store, or leaves a
 // request in the run's control directory for the supervisor. Whoever looks at a run settles it when its supervisor has
-// died (launch/settle.h). Thread-safe.
+// died (drivers/local/settle.h). Thread-safe.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "drivers/driver.h"
-#include "launch/settle.h"
+#include "drivers/local/settle.h"
 #include "store/store.h"
 
 namespace trainyard {

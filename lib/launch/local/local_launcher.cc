@@ -16,10 +16,10 @@
 #include <mutex>
 #include <thread>
 
+#include "core/run_id.h"
 #include "launch/line_tail.h"
 #include "launch/local/rank_process.h"
 #include "launch/oom.h"
-#include "store/layout.h"
 #include "util/boot.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -155,8 +155,8 @@ class LocalLauncher : public Launcher {
     auto rank = std::make_unique<Rank>();
     rank->number = number;
     rank->node = request.nodes[0].name;
-    rank->log = OpenFile(JoinPath(request.log_directory, RunLayout::StdLogName(number, world_size)),
-                         O_WRONLY | O_CREAT | O_APPEND, 0600);
+    rank->log =
+        OpenFile(JoinPath(request.log_directory, StdLogName(number, world_size)), O_WRONLY | O_CREAT | O_APPEND, 0600);
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) throw Error::FromErrno(errno, "make", "pipe to a rank");
     rank->stderr_read.Reset(ends[0]);

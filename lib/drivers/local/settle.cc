@@ -1,4 +1,4 @@
-#include "launch/settle.h"
+#include "drivers/local/settle.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
