@@ -55,7 +55,7 @@ UniqueFd TakeRunLock(const RunLayout &layout) {
     }
     usleep(2000);
   }
-  // From now on a free lock means that the supervisor has died (launch/settle.cc).
+  // From now on a free lock means that the supervisor has died (drivers/local/settle.cc).
   const std::string text = std::to_string(getpid()) + "\n";
   [[maybe_unused]] const ssize_t count = pwrite(fd.get(), text.data(), text.size(), 0);
   return fd;
