@@ -241,7 +241,7 @@ TY_API ty_status ty_run_log_metric(const ty_run *run, const char *name, double v
  * @param run     the run
  * @param name    1 to 255 bytes of UTF-8
  * @param values  `count` values
- * @param steps   `count` steps, or NULL: the next numbers of this name
+ * @param steps   `count` steps, each >= 0, or NULL: the next numbers of this name
  * @param count   how many
  * @param err     [out, optional]
  * @return TY_OK, TY_ERR_INVALID_STATE, TY_ERR_NO_SPACE, TY_ERR_IO

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "capi/handles.h"
+#include "util/text.h"
 
 namespace trainyard::capi {
 
@@ -22,6 +23,16 @@ ty_string_list *MakeStringList(std::vector<std::string> strings) {
 
 std::string OptionalString(const char *text) {
   return text == nullptr ? "" : text;
+}
+
+std::string Utf8(const char *text, const char *name) {
+  require(text, name);
+  if (!IsValidUtf8(text)) throw Error::InvalidArgument(std::string(name) + " is not valid UTF-8", {{"argument", name}});
+  return text;
+}
+
+std::string OptionalUtf8(const char *text, const char *name) {
+  return text == nullptr ? "" : Utf8(text, name);
 }
 
 std::shared_ptr<void> OwnUserData(void *user_data, ty_destroy destroy) {

@@ -46,6 +46,9 @@ void require_handle(const Handle *handle, const char *name) {
 char *CopyString(std::string_view text);
 ty_string_list *MakeStringList(std::vector<std::string> strings);
 std::string OptionalString(const char *text);
+// A string that is written into records: there, and valid UTF-8.
+std::string Utf8(const char *text, const char *name);
+std::string OptionalUtf8(const char *text, const char *name);
 
 // {user_data, destroy} of a callback: destroy runs exactly once, when the last copy goes.
 std::shared_ptr<void> OwnUserData(void *user_data, ty_destroy destroy);

@@ -12,6 +12,8 @@ using trainyard::capi::require_out;
 
 namespace {
 
+constexpr int32_t kMaxExitCode = 255;
+
 ty_job *Release(Job job) {
   return std::make_unique<ty_job>(ty_job{std::move(job)}).release();
 }
@@ -21,7 +23,7 @@ void SetOrErase(std::map<std::string, std::string> *map, const char *name, const
   if (value == nullptr) {
     map->erase(name);
   } else {
-    (*map)[name] = value;
+    (*map)[name] = capi::Utf8(value, "value");
   }
 }
 
@@ -34,8 +36,7 @@ ty_status ChangeJob(ty_job *job, ty_error **err, Change change) noexcept {
 }
 
 void CheckVariable(const char *name) {
-  require(name, "name");
-  const std::string text = name;
+  const std::string text = capi::Utf8(name, "name");
   if (text.empty() || text.find('=') != std::string::npos) {
     throw Error::InvalidArgument("variable name '" + text + "' must not be empty and must not contain '='");
   }
@@ -52,10 +53,9 @@ ty_status ty_job_new_command(const char *source_directory, const char *const *ar
     require(argv, "argv");
     if (argc == 0) throw Error::InvalidArgument("argv must hold at least the program");
     Job job;
-    job.source_directory = capi::OptionalString(source_directory);
+    job.source_directory = capi::OptionalUtf8(source_directory, "source_directory");
     for (size_t i = 0; i < argc; ++i) {
-      require(argv[i], "argv[i]");
-      job.command.emplace_back(argv[i]);
+      job.command.push_back(capi::Utf8(argv[i], "argv[i]"));
     }
     job.Check();
     *out_job = Release(std::move(job));
@@ -65,10 +65,9 @@ ty_status ty_job_new_command(const char *source_directory, const char *const *ar
 ty_status ty_job_new_shell(const char *source_directory, const char *line, ty_job **out_job, ty_error **err) noexcept {
   return guard(err, [&] {
     require_out(out_job, "out_job");
-    require(line, "line");
     Job job;
-    job.source_directory = capi::OptionalString(source_directory);
-    job.shell_command = line;
+    job.source_directory = capi::OptionalUtf8(source_directory, "source_directory");
+    job.shell_command = capi::Utf8(line, "line");
     job.Check();
     *out_job = Release(std::move(job));
   });
@@ -114,15 +113,15 @@ ty_status ty_job_set_run_id(ty_job *job, const char *run_id, ty_error **err) noe
 }
 
 ty_status ty_job_set_display_name(ty_job *job, const char *name, ty_error **err) noexcept {
-  return ChangeJob(job, err, [&](Job &target) { target.display_name = capi::OptionalString(name); });
+  return ChangeJob(job, err, [&](Job &target) { target.display_name = capi::OptionalUtf8(name, "name"); });
 }
 
 ty_status ty_job_add_argument(ty_job *job, const char *argument, ty_error **err) noexcept {
   return ChangeJob(job, err, [&](Job &target) {
-    require(argument, "argument");
+    std::string text = capi::Utf8(argument, "argument");
     if (target.kind == RunKind::kTrain)
       throw Error::InvalidArgument("a training job takes no arguments: use its settings");
-    target.arguments.emplace_back(argument);
+    target.arguments.push_back(std::move(text));
   });
 }
 
@@ -164,6 +163,10 @@ ty_status ty_job_set_retries(ty_job *job, int32_t maximum, const int32_t *never_
     if (maximum < 0)
       throw Error::InvalidArgument("the number of retries must not be negative, got " + std::to_string(maximum));
     if (count != 0) require(never_exit_codes, "never_exit_codes");
+    for (size_t i = 0; i < count; ++i) {
+      if (never_exit_codes[i] < 0 || never_exit_codes[i] > kMaxExitCode)
+        throw Error::InvalidArgument("an exit code must be from 0 to 255, got " + std::to_string(never_exit_codes[i]));
+    }
     target.retries.maximum = maximum;
     target.retries.never_on_exit_codes.assign(never_exit_codes, never_exit_codes + count);
   });
@@ -171,7 +174,7 @@ ty_status ty_job_set_retries(ty_job *job, int32_t maximum, const int32_t *never_
 
 ty_status ty_job_set_tag(ty_job *job, const char *key, const char *value, ty_error **err) noexcept {
   return ChangeJob(job, err, [&](Job &target) {
-    require(key, "key");
+    CheckTag(capi::Utf8(key, "key"), capi::OptionalString(value));
     SetOrErase(&target.tags, key, value);
   });
 }

@@ -219,6 +219,9 @@ ty_status ty_run_log_metrics(const ty_run *run, const char *name, const double *
     require(values, "values");
     const std::span<const int64_t> given =
         steps == nullptr ? std::span<const int64_t>() : std::span<const int64_t>(steps, count);
+    for (const int64_t step : given) {
+      if (step < 0) throw Error::InvalidArgument("steps must be 0 or more, got " + std::to_string(step));
+    }
     MetricsOf(run).AppendBatch(name, {values, count}, given);
   });
 }

@@ -57,10 +57,7 @@ ty_status ty_train_config_describe(char **out_json, ty_error **err) noexcept {
 
 ty_status ty_train_config_set_string(ty_train_config *config, const char *key, const char *value,
                                      ty_error **err) noexcept {
-  return SetSetting(config, key, err, [&](TrainConfig &target) {
-    require(value, "value");
-    target.SetString(key, value);
-  });
+  return SetSetting(config, key, err, [&](TrainConfig &target) { target.SetString(key, capi::Utf8(value, "value")); });
 }
 
 ty_status ty_train_config_set_int(ty_train_config *config, const char *key, int64_t value, ty_error **err) noexcept {

@@ -23,9 +23,13 @@ RunPage ListPage(const ty_workspace *workspace, const char *filter_json, int32_t
   return workspace->driver->ListRuns(filter);
 }
 
-// The last step of a call with two outputs: nothing may fail after the first was set.
-char *TokenOrNull(const std::string &token) {
-  return token.empty() ? nullptr : capi::CopyString(token);
+struct FreeString {
+  void operator()(char *string) const { ty_string_free(string); }
+};
+
+// The second output of a call, held until the first is there too: either both are set or none.
+std::unique_ptr<char, FreeString> TokenOrNull(const std::string &token, const char *const *wanted) {
+  return std::unique_ptr<char, FreeString>(token.empty() || wanted == nullptr ? nullptr : capi::CopyString(token));
 }
 
 }  // namespace
@@ -54,14 +58,15 @@ ty_status ty_workspace_list_runs(const ty_workspace *workspace, const char *filt
                                  const char *page_token, ty_string_list **out_ids, char **out_next,
                                  ty_error **err) noexcept {
   return guard(err, [&] {
-    require_out(out_ids, "out_ids");
     capi::clear_out(out_next);
+    require_out(out_ids, "out_ids");
     require_handle(workspace, "workspace");
     const RunPage page = ListPage(workspace, filter_json, page_size, page_token);
     std::vector<std::string> ids;
     for (const RunRecord &run : page.runs) ids.push_back(run.id);
-    if (out_next != nullptr) *out_next = TokenOrNull(page.next_page_token);
+    auto next = TokenOrNull(page.next_page_token, out_next);
     *out_ids = capi::MakeStringList(std::move(ids));
+    if (out_next != nullptr) *out_next = next.release();
   });
 }
 
@@ -69,15 +74,15 @@ ty_status ty_workspace_list_runs_json(const ty_workspace *workspace, const char 
                                       const char *page_token, char **out_json, char **out_next,
                                       ty_error **err) noexcept {
   return guard(err, [&] {
-    require_out(out_json, "out_json");
     capi::clear_out(out_next);
+    require_out(out_json, "out_json");
     require_handle(workspace, "workspace");
     const RunPage page = ListPage(workspace, filter_json, page_size, page_token);
     Json list = Json::Array();
     for (const RunRecord &run : page.runs) list.Append(RunToJson(run));
-    const std::string text = list.Dump();
-    if (out_next != nullptr) *out_next = TokenOrNull(page.next_page_token);
-    *out_json = capi::CopyString(text);
+    auto next = TokenOrNull(page.next_page_token, out_next);
+    *out_json = capi::CopyString(list.Dump());
+    if (out_next != nullptr) *out_next = next.release();
   });
 }
 

@@ -7,6 +7,7 @@
 #include "core/run_id.h"
 #include "util/error.h"
 #include "util/hash.h"
+#include "util/text.h"
 
 namespace trainyard {
 namespace {
@@ -74,6 +75,12 @@ void CheckVariableName(const std::string &name) {
 
 }  // namespace
 
+void CheckTag(std::string_view key, std::string_view value) {
+  if (!key.empty() && key.size() <= kMaxTagKey && value.size() <= kMaxTagValue) return;
+  throw Error::InvalidArgument("tag '" + std::string(TruncateUtf8(key, kMaxTagKey)) +
+                               "' must have a key of 1 to 100 bytes and a value of at most 1000");
+}
+
 void Job::Check() const {
   if (!run_id.empty()) CheckRunId(run_id);
   if (kind == RunKind::kTrain) {
@@ -107,12 +114,7 @@ void Job::Check() const {
       throw Error::InvalidArgument("'" + name + "' is set both as a variable and as a secret: take one back");
     }
   }
-  for (const auto &[key, value] : tags) {
-    if (key.empty() || key.size() > kMaxTagKey || value.size() > kMaxTagValue) {
-      throw Error::InvalidArgument("tag '" + key.substr(0, kMaxTagKey) +
-                                   "' must have a key of 1 to 100 bytes and a value of at most 1000");
-    }
-  }
+  for (const auto &[key, value] : tags) CheckTag(key, value);
 }
 
 Json Job::ToJson() const {

@@ -27,6 +27,9 @@ struct Retries {
   std::vector<int32_t> never_on_exit_codes;  // these fail at once
 };
 
+// Of a tag or property; throws Error::InvalidArgument unless the key has 1 to 100 bytes and the value at most 1000.
+void CheckTag(std::string_view key, std::string_view value);
+
 struct Job {
   static constexpr int64_t kSchemaVersion = 1;
   static constexpr int32_t kMaxProcessCount = 1024;

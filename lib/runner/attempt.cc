@@ -16,7 +16,7 @@
 namespace trainyard {
 namespace {
 
-constexpr std::chrono::seconds kCancelGrace{10};
+constexpr std::chrono::seconds kCancelGrace{5};  // as ty_run_cancel says
 constexpr std::chrono::seconds kLeftoverGrace{2};
 constexpr int64_t kTickMs = 1000;
 constexpr int64_t kSampleEveryMs = 5000;
