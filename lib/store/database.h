@@ -1,14 +1,12 @@
 // The workspace's SQLite database: opening, locking, format versions, transactions.
 //
 // Local file systems: WAL, synchronous=FULL. Network file systems: rollback journal, and one host machine at a time.
-//   workspace.lock   every process that has the workspace open holds a shared open-file-description lock on it. Its
-//   content
-//                    is the host record (JSON: hostname, boot_id), rewritten by whoever gets it exclusively; on a
+//   workspace.lock   every process that has the workspace open holds a shared open-file-description lock on it. In it
+//                    is the host record (JSON: hostname, boot_id), rewritten by whoever gets the lock exclusively; on a
 //                    network file system another host's record under a held lock is refused. Migrations need it
 //                    exclusively, which is how they never run while an older process lives.
-//   user_version     format of the tables; table `meta`: min_reader, min_writer. A format newer than ours opens
-//   read-only
-//                    when min_reader allows, else Error kVersion.
+//   user_version     format of the tables; table `meta`: min_reader, min_writer. A newer format than ours opens
+//                    read-only when min_reader allows, else Error kVersion.
 //   trainyard.db.bak-v<N>   copy made before the migration away from format N.
 //
 // Thread rule: Database is thread-safe (calls on one Database take turns). After fork() the child gets Error kForked.

@@ -8,14 +8,13 @@
 // to the frame start and reported.
 //
 // Segment file journal/rank<R>.<attempt>.<n>.tyj, integers little-endian:
-//   1. header, 4096 bytes: "TYJ1", u32 version (1), i32 rank, i32 attempt, i32 n, u32 reserved, i64 writer pid, i64
-//   created
-//      (Unix ms), 40 bytes boot id, zero-padded; at 128 u64 committed: end of the last whole frame (0 = not used: the
-//      file's end); at 192 u32 sealed: 1 = no more frames will come; at 256 u32 armed: a reader wants to be woken; at
-//      320 u32 bell: rewritten with write(2) by the writer when it finds `armed`, so that inotify tells. Else zero.
-//   2. frames, each at a multiple of 8: u32 magic "tyjf"; u32 payload length (24 bits) | kind << 24; u32 CRC-32 of the
-//   second
-//      word and the payload; payload; zeros up to a multiple of 8.
+//   1. header, 4096 bytes: "TYJ1", u32 version (1), i32 rank, i32 attempt, i32 n, u32 reserved, i64 writer pid,
+//      i64 created (Unix ms), 40 bytes boot id, zero-padded; at 128 u64 committed: end of the last whole frame (0 = not
+//      used: the file's end); at 192 u32 sealed: 1 = no more frames will come; at 256 u32 armed: a reader wants to be
+//      woken; at 320 u32 bell: rewritten with write(2) by the writer when it finds `armed`, so that inotify tells.
+//      Everything else is zero.
+//   2. frames, each at a multiple of 8: u32 magic "tyjf"; u32 CRC-32 of all that follows but the padding; u32 payload
+//      length (24 bits) | kind << 24; payload; zeros up to a multiple of 8.
 // Kinds: 1 name {u32 id, UTF-8 name}, before its first point in each segment; 2 points {u32 name id, i64 time_ms,
 //   n x {i64 step, f64 value}}; 3 progress {u32 0, i64 time_ms, JSON}; others are skipped.
 // A reader that finds a bad frame looks for the next magic with a right CRC and counts the bytes it skipped.

@@ -37,6 +37,14 @@ void Store(void *to, T value) {
   memcpy(to, &value, sizeof value);
 }
 
+// Orders what this process reads and writes of a segment against other processes. ThreadSanitizer, which looks at one
+// process only, has no fences and warns of them.
+inline void Fence() {
+#ifndef __SANITIZE_THREAD__
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
+
 constexpr uint64_t FrameSize(uint64_t payload) {
   return (kFrameHeaderSize + payload + 7) & ~uint64_t{7};
 }

@@ -84,7 +84,7 @@ struct JournalReader::State {
 void JournalReader::State::Refresh() {
   std::array<uint8_t, 8> word{};
   if (ReadAt(fd.get(), word.data(), word.size(), journal::kCommittedOffset, path) != word.size()) return;
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  journal::Fence();
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) throw Error::FromErrno(errno, "stat", path);
   const auto size = static_cast<uint64_t>(info.st_size);
@@ -112,13 +112,13 @@ const uint8_t *JournalReader::State::Bytes(uint64_t offset, uint64_t size) {
 bool JournalReader::State::Frame(uint64_t offset, uint32_t *word, const uint8_t **payload) {
   const uint8_t *head = Bytes(offset, journal::kFrameHeaderSize);
   if (head == nullptr || Load<uint32_t>(head) != journal::kFrameMagic) return false;
-  *word = Load<uint32_t>(head + 4);
-  const auto crc = Load<uint32_t>(head + 8);
+  *word = Load<uint32_t>(head + 8);
+  const auto crc = Load<uint32_t>(head + 4);
   const uint64_t length = *word & journal::kMaxPayload;
   const uint8_t *whole = Bytes(offset, journal::FrameSize(length));
   if (whole == nullptr) return false;
   *payload = whole + journal::kFrameHeaderSize;
-  return Crc32(*payload, length, Crc32(whole + 4, 4)) == crc;
+  return Crc32(whole + 8, 4 + length) == crc;
 }
 
 // After a bad frame: the next good one, or false with `at` unchanged when it may still be in the making.
@@ -257,7 +257,7 @@ bool JournalReader::Sealed() const {
 
 bool JournalReader::Finished() {
   if (!Sealed()) return false;
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  journal::Fence();
   state_->final = true;  // a torn tail will not get better
   state_->Refresh();
   return state_->at >= state_->limit;
@@ -275,7 +275,7 @@ bool JournalReader::Arm() {
   if (Load<uint32_t>(word.data()) != 0) return true;  // no second write: it would wake the readers themselves
   const uint32_t one = 1;
   const bool done = pwrite(state.fd.get(), &one, sizeof one, journal::kArmedOffset) == sizeof one;
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  journal::Fence();
   return done;
 }
 

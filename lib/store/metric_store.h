@@ -4,9 +4,8 @@
 // are packed one after the other into `data`, each of `count` entries:
 //   1. steps     zigzag varints: the first, then differences
 //   2. times     the same
-//   3. ordinals  varints: position of the point among all points and progress records of its segment (so that event
-//   streams
-//                replay the exact order when the segment is gone): the first, then differences
+//   3. ordinals  varints: position of the point among all points and progress records of its segment, so that event
+//                streams replay the exact order when the segment is gone: the first, then differences
 //   4. values    IEEE 754 doubles, little-endian
 // Progress records are chunks of kind 1: times, ordinals, then {varint length, text} each.
 // A segment's chunks and its row in `metric_segments` are committed together, then its file goes: a crash in between

@@ -19,9 +19,9 @@ std::string Frame(uint32_t kind, const std::string &payload) {
   std::string frame(journal::FrameSize(payload.size()), '\0');
   auto *bytes = reinterpret_cast<uint8_t *>(frame.data());
   journal::Store(bytes, journal::kFrameMagic);
-  journal::Store(bytes + 4, static_cast<uint32_t>(payload.size()) | kind << 24);
+  journal::Store(bytes + 8, static_cast<uint32_t>(payload.size()) | kind << 24);
   memcpy(bytes + 12, payload.data(), payload.size());
-  journal::Store(bytes + 8, Crc32(bytes + 12, payload.size(), Crc32(bytes + 4, 4)));
+  journal::Store(bytes + 4, Crc32(bytes + 8, 4 + payload.size()));
   return frame;
 }
 

@@ -289,8 +289,8 @@ TEST_P(JournalTest, UnknownKindsAreSkipped) {
   std::string frame(24, '\0');
   auto *bytes = reinterpret_cast<uint8_t *>(frame.data());
   journal::Store(bytes, journal::kFrameMagic);
-  journal::Store(bytes + 4, uint32_t{12 | 99u << 24});
-  journal::Store(bytes + 8, Crc32(bytes + 12, 12, Crc32(bytes + 4, 4)));
+  journal::Store(bytes + 8, uint32_t{12 | 99u << 24});
+  journal::Store(bytes + 4, Crc32(bytes + 8, 16));
   data += frame;
   journal::Store(data.data() + journal::kCommittedOffset, uint64_t{0});
   WriteFileAtomic(Segment(), data);
