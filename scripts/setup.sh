@@ -33,6 +33,7 @@ binutils              | torch     | readelf    | reads which libraries LibTorch 
 libgtest-dev          | tests     | -          | GoogleTest
 libgmock-dev          | tests     | -          | GoogleTest's matchers
 libbenchmark-dev      | tests     | -          | Google Benchmark
+locales               | tests     | -          | numbers must be read and written alike where people write 0,5
 python3-venv          | python    | -          | the environment of the tests that compare with Python's torch
 clang-format          | lint      | clang-format | checks the formatting
 clang-tidy            | lint      | clang-tidy   | static analysis

@@ -70,7 +70,8 @@ void Sampler::Sample(const std::vector<ProcessInfo> &processes) {
   uint64_t resident = 0;
   for (const ProcessInfo &process : processes) resident += process.resident_bytes;
   Append("system/cpu_percent", std::max(0.0, cpu_seconds - last_cpu_seconds_) / elapsed * 100);
-  Append("system/memory_bytes", static_cast<double>(resident));
+  // The last sample comes when all have ended: its zero is not what the run used last.
+  if (!processes.empty() || step_ == 0) Append("system/memory_bytes", static_cast<double>(resident));
   Append("system/host_memory_bytes", static_cast<double>(HostMemoryInUse()));
   if (!gpus_opened_) {
     gpus_opened_ = true;

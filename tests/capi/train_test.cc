@@ -147,11 +147,18 @@ TEST_F(TrainConfigTest, BadJsonIsNamed) {
 
 // 0.5 is 0.5 also where people write 0,5.
 TEST_F(TrainConfigTest, TheLocaleDoesNotMatter) {
-  const char *found = nullptr;
-  for (const char *name : {"de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8"}) {
-    if (found == nullptr) found = setlocale(LC_ALL, name);
+  TempDirectory locales;
+  // Made here when the system has none.
+  for (const char *name : {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8"}) {
+    if (setlocale(LC_ALL, name) != nullptr) break;
   }
-  if (found == nullptr) GTEST_SKIP() << "SKIP: no locale with a decimal comma is installed";
+  if (std::string(localeconv()->decimal_point) != ",") {
+    RunProgram({"localedef", "--no-archive", "-i", "de_DE", "-f", "UTF-8", locales / "de_DE.UTF-8"});
+    ASSERT_EQ(setenv("LOCPATH", locales.path().c_str(), 1), 0);
+    setlocale(LC_ALL, "de_DE.UTF-8");
+  }
+  if (std::string(localeconv()->decimal_point) != ",")
+    GTEST_SKIP() << "SKIP: no locale with a decimal comma is installed (package locales)";
   ASSERT_OK(ty_train_config_set_double(config, "optimizer.lr", 0.5, err));
   EXPECT_EQ(At(Values(config), "optimizer.lr").AsDouble(), 0.5);
   Text json;

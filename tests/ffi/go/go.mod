@@ -1,0 +1,3 @@
+module trainyard/tests/ffi
+
+go 1.19
