@@ -1,5 +1,8 @@
 # What every script here uses; sourced with $root set to the project's directory. POSIX sh: a bare Debian has dash alone.
 
+# A compilation of another checkout of the same sources counts as the same one.
+export CCACHE_BASEDIR="${CCACHE_BASEDIR:-$root}" CCACHE_NOHASHDIR="${CCACHE_NOHASHDIR:-1}"
+
 say() { printf '%s\n' "trainyard: $*" >&2; }
 die() { say "$*"; exit 1; }
 

@@ -1,6 +1,7 @@
 /*
- * trainyard/dlpack.h: the DLPack tensor struct (https://github.com/dmlc/dlpack), the one that NumPy, PyTorch, CuPy, JAX and TVM speak.
- * DLPack's own header is used where the compiler finds it; otherwise the part of it that this library needs is declared here, with the same layout.
+ * trainyard/dlpack.h: the DLPack tensor struct (https://github.com/dmlc/dlpack), the one that NumPy, PyTorch, CuPy, JAX
+ * and TVM speak. DLPack's own header is used where the compiler finds it; otherwise the part of it that this library
+ * needs is declared here, with the same layout.
  */
 #ifndef TRAINYARD_DLPACK_H_
 #define TRAINYARD_DLPACK_H_
@@ -28,8 +29,8 @@ typedef struct {
 } DLDevice;
 
 typedef struct {
-  uint8_t code; /* DLDataTypeCode */
-  uint8_t bits; /* 8, 16, 32, 64 */
+  uint8_t code;   /* DLDataTypeCode */
+  uint8_t bits;   /* 8, 16, 32, 64 */
   uint16_t lanes; /* 1 */
 } DLDataType;
 

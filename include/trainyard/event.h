@@ -1,7 +1,7 @@
 /*
  * trainyard/event.h: what happens in a run, as a stream: states, log lines, metrics, progress.
- * Events are read from the workspace's files by position, so a slow reader loses nothing, and any number of readers in any number of processes are independent.
- * Threads: one stream is used by one thread at a time.
+ * Events are read from the workspace's files by position, so a slow reader loses nothing, and any number of readers in
+ * any number of processes are independent. Threads: one stream is used by one thread at a time.
  */
 #ifndef TRAINYARD_EVENT_H_
 #define TRAINYARD_EVENT_H_
@@ -15,15 +15,10 @@ TY_EXTERN_C_BEGIN
 typedef struct ty_event_stream ty_event_stream;
 
 /** Kinds of events; as a mask they are joined with '|'. */
-enum {
-  TY_EVENT_STATE = 1,
-  TY_EVENT_LOG = 2,
-  TY_EVENT_METRIC = 4,
-  TY_EVENT_PROGRESS = 8,
-  TY_EVENT_ALL = 15
-};
+enum { TY_EVENT_STATE = 1, TY_EVENT_LOG = 2, TY_EVENT_METRIC = 4, TY_EVENT_PROGRESS = 8, TY_EVENT_ALL = 15 };
 
-/** One event. Pointers in it are borrowed until the next call on the stream. Later releases may append fields: `struct_size` tells. */
+/** One event. Pointers in it are borrowed until the next call on the stream. Later releases may append fields:
+ * `struct_size` tells. */
 typedef struct ty_event {
   /** Bytes of this struct in the loaded library. */
   uint32_t struct_size;
@@ -47,7 +42,8 @@ typedef struct ty_event {
   double value;
 } ty_event;
 
-/** Wakes the host: events may be there. Runs on a thread of the library; it must only wake the host's own loop and return. */
+/** Wakes the host: events may be there. Runs on a thread of the library; it must only wake the host's own loop and
+ * return. */
 typedef void (*ty_wake_callback)(void *user_data);
 
 /**
@@ -61,7 +57,8 @@ typedef void (*ty_wake_callback)(void *user_data);
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_run_events(const ty_run *run, const char *from_cursor, int32_t mask, ty_event_stream **out_stream, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_run_events(const ty_run *run, const char *from_cursor, int32_t mask, ty_event_stream **out_stream,
+                               ty_error **err) TY_NOEXCEPT;
 
 /**
  * The next event.
@@ -70,13 +67,16 @@ TY_API ty_status ty_run_events(const ty_run *run, const char *from_cursor, int32
  * @param timeout_ms  how long to wait for one; 0 only looks; TY_WAIT_FOREVER
  * @param out_event   [out] borrowed until the next call on the stream; NULL when the time was over
  * @param err         [out, optional]
- * @return TY_OK, TY_END (the run is in a final state and everything has been told), TY_ERR_NOT_FOUND (deleted), TY_ERR_IO
+ * @return TY_OK, TY_END (the run is in a final state and everything has been told), TY_ERR_NOT_FOUND (deleted),
+ * TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_event_stream_next(ty_event_stream *stream, int64_t timeout_ms, const ty_event **out_event, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_event_stream_next(ty_event_stream *stream, int64_t timeout_ms, const ty_event **out_event,
+                                      ty_error **err) TY_NOEXCEPT;
 
 /**
- * A descriptor for poll, epoll or select: readable while ty_event_stream_next may have something. Level-triggered; only wait on it, never read or close it.
+ * A descriptor for poll, epoll or select: readable while ty_event_stream_next may have something. Level-triggered; only
+ * wait on it, never read or close it.
  *
  * @param stream  the stream
  * @param out_fd  [out] the descriptor; belongs to the stream
@@ -103,13 +103,14 @@ TY_API ty_status ty_event_stream_cursor(const ty_event_stream *stream, char **ou
  * @param stream     the stream
  * @param callback   NULL for none
  * @param user_data  passed to the callback
- * @param destroy    called with user_data when the callback is replaced or the stream freed, and no longer runs; may be NULL
+ * @param destroy    called with user_data when the callback is replaced or the stream freed, and no longer runs; may be
+ * NULL
  * @param err        [out, optional]
  * @return TY_OK
  * @since 0.1
  */
-TY_API ty_status ty_event_stream_set_wake(ty_event_stream *stream, ty_wake_callback callback, void *user_data, ty_destroy destroy,
-                                          ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_event_stream_set_wake(ty_event_stream *stream, ty_wake_callback callback, void *user_data,
+                                          ty_destroy destroy, ty_error **err) TY_NOEXCEPT;
 
 /** @param stream  the stream, or NULL @since 0.1 */
 TY_API void ty_event_stream_free(ty_event_stream *stream) TY_NOEXCEPT;

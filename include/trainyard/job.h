@@ -1,6 +1,6 @@
 /*
- * trainyard/job.h: the description of what to run. A job is a builder: it may be changed until it is submitted, and submitted many times.
- * Threads: one thread at a time, except for calls that take `const ty_job *`.
+ * trainyard/job.h: the description of what to run. A job is a builder: it may be changed until it is submitted, and
+ * submitted many times. Threads: one thread at a time, except for calls that take `const ty_job *`.
  */
 #ifndef TRAINYARD_JOB_H_
 #define TRAINYARD_JOB_H_
@@ -15,7 +15,8 @@ TY_EXTERN_C_BEGIN
 typedef struct ty_job ty_job;
 
 /**
- * A job that runs a program. It starts in a copy of `source_directory`, with directories `outputs` and `logs` in it whose content is kept with the run.
+ * A job that runs a program. It starts in a copy of `source_directory`, with directories `outputs` and `logs` in it
+ * whose content is kept with the run.
  *
  * @param source_directory  copied at submit; NULL: the program starts in an empty directory
  * @param argv     the program and its arguments. A program without '/' is looked up in PATH.
@@ -25,8 +26,8 @@ typedef struct ty_job ty_job;
  * @return TY_OK
  * @since 0.1
  */
-TY_API ty_status ty_job_new_command(const char *source_directory, const char *const *argv, size_t argc, ty_job **out_job,
-                                    ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_job_new_command(const char *source_directory, const char *const *argv, size_t argc,
+                                    ty_job **out_job, ty_error **err) TY_NOEXCEPT;
 
 /**
  * A job that runs one line of /bin/sh.
@@ -38,7 +39,8 @@ TY_API ty_status ty_job_new_command(const char *source_directory, const char *co
  * @return TY_OK
  * @since 0.1
  */
-TY_API ty_status ty_job_new_shell(const char *source_directory, const char *line, ty_job **out_job, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_job_new_shell(const char *source_directory, const char *line, ty_job **out_job,
+                                  ty_error **err) TY_NOEXCEPT;
 
 /**
  * A job that trains a model with the library's own engine.
@@ -52,7 +54,8 @@ TY_API ty_status ty_job_new_shell(const char *source_directory, const char *line
 TY_API ty_status ty_job_new_train(const ty_train_config *config, ty_job **out_job, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Read a job from JSON, as ty_job_to_json writes it. An unknown key is an error that names it and the nearest known one.
+ * Read a job from JSON, as ty_job_to_json writes it. An unknown key is an error that names it and the nearest known
+ * one.
  *
  * @param json     the text
  * @param out_job  [out] free with ty_job_free
@@ -75,8 +78,8 @@ TY_API ty_status ty_job_to_json(const ty_job *job, char **out_json, ty_error **e
 TY_API void ty_job_free(ty_job *job) TY_NOEXCEPT;
 
 /**
- * Choose the run's id instead of having one made. Submitting the same job with the same id twice gives the same run; another job with the id of an existing
- * run is TY_ERR_ALREADY_EXISTS.
+ * Choose the run's id instead of having one made. Submitting the same job with the same id twice gives the same run;
+ * another job with the id of an existing run is TY_ERR_ALREADY_EXISTS.
  *
  * @param job     the job
  * @param run_id  1 to 64 of a-z, 0-9, '_' and '-'; NULL: made at submit (default)
@@ -106,7 +109,8 @@ TY_API ty_status ty_job_set_display_name(ty_job *job, const char *name, ty_error
 TY_API ty_status ty_job_add_argument(ty_job *job, const char *argument, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Set an environment variable of the ranks. The others are those of the submitting process. The value is recorded with the run.
+ * Set an environment variable of the ranks. The others are those of the submitting process. The value is recorded with
+ * the run.
  * @param job    the job
  * @param name   not empty, no '='
  * @param value  the value; NULL takes the setting back
@@ -128,7 +132,8 @@ TY_API ty_status ty_job_set_variable(ty_job *job, const char *name, const char *
 TY_API ty_status ty_job_set_secret(ty_job *job, const char *name, const char *value, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Start several ranks of the command on this machine, each with RANK, LOCAL_RANK, NODE_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
+ * Start several ranks of the command on this machine, each with RANK, LOCAL_RANK, NODE_RANK, WORLD_SIZE,
+ * LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
  * @param job    the job
  * @param count  1 (default) to 1024
  * @param err    [out, optional]
@@ -156,7 +161,8 @@ TY_API ty_status ty_job_set_time_limit(ty_job *job, int64_t limit_ms, ty_error *
  * @return TY_OK
  * @since 0.1
  */
-TY_API ty_status ty_job_set_retries(ty_job *job, int32_t maximum, const int32_t *never_exit_codes, size_t count, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_job_set_retries(ty_job *job, int32_t maximum, const int32_t *never_exit_codes, size_t count,
+                                    ty_error **err) TY_NOEXCEPT;
 
 /**
  * Set a tag that the run starts with.
@@ -170,18 +176,21 @@ TY_API ty_status ty_job_set_retries(ty_job *job, int32_t maximum, const int32_t 
 TY_API ty_status ty_job_set_tag(ty_job *job, const char *key, const char *value, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Say what would run, without running it: paths and programs are looked up; for a training job the data is read: classes, images, unreadable files, steps, memory.
+ * Say what would run, without running it: paths and programs are looked up; for a training job the data is read:
+ * classes, images, unreadable files, steps, memory.
  *
  * @param workspace  where the job would be submitted
  * @param job        the job
- * @param out_report_json  [out] {"ok":bool, "problems":[lines], "warnings":[lines], "command":[...], "train":{"classes":[names],"train_images":n,
+ * @param out_report_json  [out] {"ok":bool, "problems":[lines], "warnings":[lines], "command":[...],
+ * "train":{"classes":[names],"train_images":n,
  *                   "validation_images":n,"bad_images":[{"path":p,"reason":r}],"steps_per_epoch":n,"total_steps":n,"parameters":n,"memory_bytes":n}};
  *                   free with ty_string_free. A job with problems still answers TY_OK.
  * @param err        [out, optional]
  * @return TY_OK, TY_ERR_RUNTIME, TY_ERR_ENGINE
  * @since 0.1
  */
-TY_API ty_status ty_job_validate(const ty_workspace *workspace, const ty_job *job, char **out_report_json, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_job_validate(const ty_workspace *workspace, const ty_job *job, char **out_report_json,
+                                 ty_error **err) TY_NOEXCEPT;
 
 TY_EXTERN_C_END
 

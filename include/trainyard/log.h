@@ -10,12 +10,7 @@
 
 TY_EXTERN_C_BEGIN
 
-enum {
-  TY_LOG_DEBUG = 0,
-  TY_LOG_INFO = 1,
-  TY_LOG_WARNING = 2,
-  TY_LOG_ERROR = 3
-};
+enum { TY_LOG_DEBUG = 0, TY_LOG_INFO = 1, TY_LOG_WARNING = 2, TY_LOG_ERROR = 3 };
 
 /**
  * @param level      TY_LOG_...

@@ -22,7 +22,8 @@ typedef struct ty_model ty_model;
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_model_get(ty_workspace *workspace, const char *name, int64_t version, ty_model **out_model, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_model_get(ty_workspace *workspace, const char *name, int64_t version, ty_model **out_model,
+                              ty_error **err) TY_NOEXCEPT;
 
 /**
  * Register a file or directory as the next version of a model. See ty_run_register_model for what a run made.
@@ -30,14 +31,16 @@ TY_API ty_status ty_model_get(ty_workspace *workspace, const char *name, int64_t
  * @param workspace      where
  * @param name           1 to 250 of letters, digits, '-', '_', '.'
  * @param path           a file or a directory; copied
- * @param metadata_json  NULL, or an object with any of "description", "framework", "framework_version", "tags" {}, "properties" {}
- * @param out_model      [out, optional] version = highest version ever of this name + 1, also when many processes register at once; free with ty_model_free
+ * @param metadata_json  NULL, or an object with any of "description", "framework", "framework_version", "tags" {},
+ * "properties" {}
+ * @param out_model      [out, optional] version = highest version ever of this name + 1, also when many processes
+ * register at once; free with ty_model_free
  * @param err            [out, optional]
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_model_register(ty_workspace *workspace, const char *name, const char *path, const char *metadata_json,
-                                   ty_model **out_model, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_model_register(ty_workspace *workspace, const char *name, const char *path,
+                                   const char *metadata_json, ty_model **out_model, ty_error **err) TY_NOEXCEPT;
 
 /**
  * The versions of a model, ascending.
@@ -48,17 +51,20 @@ TY_API ty_status ty_model_register(ty_workspace *workspace, const char *name, co
  * @return TY_OK, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_model_list_versions(const ty_workspace *workspace, const char *name, ty_string_list **out_versions, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_model_list_versions(const ty_workspace *workspace, const char *name, ty_string_list **out_versions,
+                                        ty_error **err) TY_NOEXCEPT;
 
 /** @param model  the model @return its name, borrowed; NULL for NULL @since 0.1 */
 TY_API const char *ty_model_name(const ty_model *model) TY_NOEXCEPT;
 /** @param model  the model @return its version; 0 for NULL @since 0.1 */
 TY_API int64_t ty_model_version(const ty_model *model) TY_NOEXCEPT;
-/** @param model  the model @return the run that made it, borrowed; "" when it came from a path; NULL for NULL @since 0.1 */
+/** @param model  the model @return the run that made it, borrowed; "" when it came from a path; NULL for NULL @since
+ * 0.1 */
 TY_API const char *ty_model_run_id(const ty_model *model) TY_NOEXCEPT;
 
 /**
- * The whole record: {"name","version","run","created_ms","description","framework","framework_version","tags","properties","files":[{"path","size","sha256"}]}.
+ * The whole record:
+ * {"name","version","run","created_ms","description","framework","framework_version","tags","properties","files":[{"path","size","sha256"}]}.
  * @param model     the model
  * @param out_json  [out] free with ty_string_free
  * @param err       [out, optional]
@@ -76,14 +82,16 @@ TY_API ty_status ty_model_to_json(const ty_model *model, char **out_json, ty_err
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_model_set_tag(const ty_model *model, const char *key, const char *value, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_model_set_tag(const ty_model *model, const char *key, const char *value,
+                                  ty_error **err) TY_NOEXCEPT;
 
 /**
  * Copy the model's files into a directory; their content is checked.
  * @param model      the model
  * @param directory  made when it does not exist
  * @param err        [out, optional]
- * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_CORRUPT (a stored file is damaged), TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_CORRUPT (a stored file is damaged), TY_ERR_NO_SPACE, TY_ERR_PERMISSION,
+ * TY_ERR_IO
  * @since 0.1
  */
 TY_API ty_status ty_model_download(const ty_model *model, const char *directory, ty_error **err) TY_NOEXCEPT;

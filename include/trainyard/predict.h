@@ -1,6 +1,6 @@
 /*
- * trainyard/predict.h: use a trained model in this process. Loads the engine and LibTorch into the process on first use and keeps them.
- * Threads: all calls on one predictor may run concurrently; one warm predictor serves all threads.
+ * trainyard/predict.h: use a trained model in this process. Loads the engine and LibTorch into the process on first use
+ * and keeps them. Threads: all calls on one predictor may run concurrently; one warm predictor serves all threads.
  */
 #ifndef TRAINYARD_PREDICT_H_
 #define TRAINYARD_PREDICT_H_
@@ -27,7 +27,8 @@ typedef struct ty_prediction ty_prediction;
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_CORRUPT, TY_ERR_UNSUPPORTED, TY_ERR_ENGINE, TY_ERR_RUNTIME
  * @since 0.1
  */
-TY_API ty_status ty_predictor_open(const char *path, const char *device, ty_predictor **out_predictor, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_predictor_open(const char *path, const char *device, ty_predictor **out_predictor,
+                                   ty_error **err) TY_NOEXCEPT;
 
 /**
  * Open a registered model.
@@ -39,7 +40,8 @@ TY_API ty_status ty_predictor_open(const char *path, const char *device, ty_pred
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_CORRUPT, TY_ERR_UNSUPPORTED, TY_ERR_ENGINE, TY_ERR_RUNTIME
  * @since 0.1
  */
-TY_API ty_status ty_predictor_open_model(const ty_model *model, const char *device, ty_predictor **out_predictor, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_predictor_open_model(const ty_model *model, const char *device, ty_predictor **out_predictor,
+                                         ty_error **err) TY_NOEXCEPT;
 
 /** @param predictor  the predictor, or NULL @return how many classes it tells apart @since 0.1 */
 TY_API int32_t ty_predictor_class_count(const ty_predictor *predictor) TY_NOEXCEPT;
@@ -63,8 +65,8 @@ TY_API const char *ty_predictor_class_name(const ty_predictor *predictor, int32_
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_CORRUPT (not a readable image), TY_ERR_UNSUPPORTED (another image format)
  * @since 0.1
  */
-TY_API ty_status ty_predictor_predict_image_file(const ty_predictor *predictor, const char *path, int32_t top_k, ty_prediction **out_prediction,
-                                                 ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_predictor_predict_image_file(const ty_predictor *predictor, const char *path, int32_t top_k,
+                                                 ty_prediction **out_prediction, ty_error **err) TY_NOEXCEPT;
 
 /**
  * Classify every image file below a directory, in batches. An unreadable image is an item with an error.
@@ -77,39 +79,47 @@ TY_API ty_status ty_predictor_predict_image_file(const ty_predictor *predictor, 
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_predictor_predict_folder(const ty_predictor *predictor, const char *directory, int32_t top_k, ty_prediction **out_prediction,
-                                             ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_predictor_predict_folder(const ty_predictor *predictor, const char *directory, int32_t top_k,
+                                             ty_prediction **out_prediction, ty_error **err) TY_NOEXCEPT;
 
 /**
  * Run the model on a batch in memory.
  *
  * @param predictor  the predictor
- * @param input      float32 [n, 3, height, width], resized and normalised by the caller; or uint8 [n, height, width, 3], RGB, which the library resizes, crops
- *                   and normalises as the model wants it. CPU or CUDA memory; read in place where the layout allows.
+ * @param input      float32 [n, 3, height, width], resized and normalised by the caller; or uint8 [n, height, width,
+ * 3], RGB, which the library resizes, crops and normalises as the model wants it. CPU or CUDA memory; read in place
+ * where the layout allows.
  * @param output     receives n x class count float32 values in row-major order: probabilities (softmax)
  * @param count      room in `output`, in values; at least n x class count
  * @param err        [out, optional]
  * @return TY_OK, TY_ERR_UNSUPPORTED (type, shape or device)
  * @since 0.1
  */
-TY_API ty_status ty_predictor_predict(const ty_predictor *predictor, const DLTensor *input, float *output, size_t count, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_predictor_predict(const ty_predictor *predictor, const DLTensor *input, float *output, size_t count,
+                                      ty_error **err) TY_NOEXCEPT;
 
 /** @param predictor  the predictor, or NULL @since 0.1 */
 TY_API void ty_predictor_free(ty_predictor *predictor) TY_NOEXCEPT;
 
 /** @param prediction  the prediction, or NULL @return how many images @since 0.1 */
 TY_API size_t ty_prediction_size(const ty_prediction *prediction) TY_NOEXCEPT;
-/** @param prediction  the prediction @param item  0 to size - 1 @return the image's path, borrowed; NULL when there is none @since 0.1 */
+/** @param prediction  the prediction @param item  0 to size - 1 @return the image's path, borrowed; NULL when there is
+ * none @since 0.1 */
 TY_API const char *ty_prediction_path(const ty_prediction *prediction, size_t item) TY_NOEXCEPT;
-/** @param prediction  the prediction @param item  0 to size - 1 @return why the image could not be read, borrowed; NULL when it could @since 0.1 */
+/** @param prediction  the prediction @param item  0 to size - 1 @return why the image could not be read, borrowed; NULL
+ * when it could @since 0.1 */
 TY_API const char *ty_prediction_error(const ty_prediction *prediction, size_t item) TY_NOEXCEPT;
-/** @param prediction  the prediction @param item  0 to size - 1 @return how many classes this item lists; 0 for an unreadable image @since 0.1 */
+/** @param prediction  the prediction @param item  0 to size - 1 @return how many classes this item lists; 0 for an
+ * unreadable image @since 0.1 */
 TY_API int32_t ty_prediction_class_count(const ty_prediction *prediction, size_t item) TY_NOEXCEPT;
-/** @param prediction  the prediction @param item  0 to size - 1 @param place  0 = best @return the class's index; -1 when there is none @since 0.1 */
+/** @param prediction  the prediction @param item  0 to size - 1 @param place  0 = best @return the class's index; -1
+ * when there is none @since 0.1 */
 TY_API int32_t ty_prediction_class_index(const ty_prediction *prediction, size_t item, int32_t place) TY_NOEXCEPT;
-/** @param prediction  the prediction @param item  0 to size - 1 @param place  0 = best @return the class's name, borrowed; NULL when there is none @since 0.1 */
+/** @param prediction  the prediction @param item  0 to size - 1 @param place  0 = best @return the class's name,
+ * borrowed; NULL when there is none @since 0.1 */
 TY_API const char *ty_prediction_class_name(const ty_prediction *prediction, size_t item, int32_t place) TY_NOEXCEPT;
-/** @param prediction  the prediction @param item  0 to size - 1 @param place  0 = best @return its probability, 0 to 1; 0 when there is none @since 0.1 */
+/** @param prediction  the prediction @param item  0 to size - 1 @param place  0 = best @return its probability, 0 to 1;
+ * 0 when there is none @since 0.1 */
 TY_API double ty_prediction_probability(const ty_prediction *prediction, size_t item, int32_t place) TY_NOEXCEPT;
 /** @param prediction  the prediction, or NULL @since 0.1 */
 TY_API void ty_prediction_free(ty_prediction *prediction) TY_NOEXCEPT;

@@ -1,7 +1,7 @@
 /*
  * trainyard/run.h: one execution of a job, as a future: submit, look, wait, cancel, read what it left.
- * A run outlives the program that submitted it; ty_run_get attaches again by id. Not when that program is PID 1 of a container, a service
- * whose control group is killed, or a Slurm step: start it under `systemd-run --scope` there.
+ * A run outlives the program that submitted it; ty_run_get attaches again by id. Not when that program is PID 1 of a
+ * container, a service whose control group is killed, or a Slurm step: start it under `systemd-run --scope` there.
  * Threads: all calls on one run may run concurrently.
  */
 #ifndef TRAINYARD_RUN_H_
@@ -70,15 +70,16 @@ TY_API const char *ty_run_state_name(ty_run_state state) TY_NOEXCEPT;
 TY_API int32_t ty_run_state_is_final(ty_run_state state) TY_NOEXCEPT;
 
 /**
- * Submit a job. When the call returns TY_OK the run is recorded and synced to disk, and its supervisor process is on its way.
+ * Submit a job. When the call returns TY_OK the run is recorded and synced to disk, and its supervisor process is on
+ * its way.
  *
  * @param workspace   where
  * @param experiment  the group of runs; made when it is new. 1 to 250 of letters, digits, '-', '_', '.'
  * @param job         what to run; may be changed or freed after the call
  * @param out_run     [out] free with ty_run_free
  * @param err         [out, optional]
- * @return TY_OK, TY_ERR_NOT_FOUND (source directory, program or data missing), TY_ERR_ALREADY_EXISTS (the run id is another job's), TY_ERR_NO_SPACE,
- *         TY_ERR_PERMISSION, TY_ERR_IO, TY_ERR_RUNTIME (no runner)
+ * @return TY_OK, TY_ERR_NOT_FOUND (source directory, program or data missing), TY_ERR_ALREADY_EXISTS (the run id is
+ * another job's), TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO, TY_ERR_RUNTIME (no runner)
  * @since 0.1
  */
 TY_API ty_status ty_run_submit(ty_workspace *workspace, const char *experiment, const ty_job *job, ty_run **out_run,
@@ -97,8 +98,8 @@ TY_API ty_status ty_run_submit(ty_workspace *workspace, const char *experiment, 
 TY_API ty_status ty_run_get(ty_workspace *workspace, const char *run_id, ty_run **out_run, ty_error **err) TY_NOEXCEPT;
 
 /**
- * The run that this process is a rank of, found by the variables TRAINYARD_WORKSPACE and TRAINYARD_RUN_ID. Metrics logged through it belong to
- * the rank in the variable RANK.
+ * The run that this process is a rank of, found by the variables TRAINYARD_WORKSPACE and TRAINYARD_RUN_ID. Metrics
+ * logged through it belong to the rank in the variable RANK.
  *
  * @param out_run  [out] free with ty_run_free
  * @param err      [out, optional]
@@ -143,10 +144,12 @@ TY_API ty_status ty_run_get_state(const ty_run *run, ty_run_state *out_state, ty
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_run_wait(const ty_run *run, int64_t timeout_ms, ty_run_state *out_state, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_run_wait(const ty_run *run, int64_t timeout_ms, ty_run_state *out_state,
+                             ty_error **err) TY_NOEXCEPT;
 
 /**
- * Write the run's progress for people to a file descriptor until the run is final: its id, the logs of rank 0 as they grow, and an execution summary.
+ * Write the run's progress for people to a file descriptor until the run is final: its id, the logs of rank 0 as they
+ * grow, and an execution summary.
  *
  * @param run        the run
  * @param output_fd  where to write; -1 writes nothing and only waits
@@ -155,11 +158,12 @@ TY_API ty_status ty_run_wait(const ty_run *run, int64_t timeout_ms, ty_run_state
  * @return TY_OK, TY_ERR_IO, TY_ERR_NOT_FOUND
  * @since 0.1
  */
-TY_API ty_status ty_run_wait_for_completion(const ty_run *run, int32_t output_fd, ty_run_state *out_state, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_run_wait_for_completion(const ty_run *run, int32_t output_fd, ty_run_state *out_state,
+                                            ty_error **err) TY_NOEXCEPT;
 
 /**
- * Ask that all processes of the run end (SIGTERM, after 5 s SIGKILL) and return at once. Ends as Canceled when none is left. Asking again or asking a run
- * that has ended does nothing.
+ * Ask that all processes of the run end (SIGTERM, after 5 s SIGKILL) and return at once. Ends as Canceled when none is
+ * left. Asking again or asking a run that has ended does nothing.
  *
  * @param run  the run
  * @param err  [out, optional]
@@ -169,8 +173,8 @@ TY_API ty_status ty_run_wait_for_completion(const ty_run *run, int32_t output_fd
 TY_API ty_status ty_run_cancel(const ty_run *run, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Ask the run to end well and return at once: a training job finishes its step, evaluates, keeps its best and completes; a command gets SIGTERM and completes
- * when it then exits with 0.
+ * Ask the run to end well and return at once: a training job finishes its step, evaluates, keeps its best and
+ * completes; a command gets SIGTERM and completes when it then exits with 0.
  *
  * @param run  the run
  * @param err  [out, optional]
@@ -183,9 +187,9 @@ TY_API ty_status ty_run_request_stop(const ty_run *run, ty_error **err) TY_NOEXC
  * Why the run failed.
  *
  * @param run          the run
- * @param out_failure  [out] NULL when the run has not failed; else status TY_ERR_RUN_FAILED, a message, and details "code" ("exit_code", "signal", "out_of_memory",
- *                     "time_limit", "runner_died", "data", "weights", "nan_loss", ...), "rank", "node", "exit_code", "signal", "stderr" (last lines) where known;
- *                     free with ty_error_free
+ * @param out_failure  [out] NULL when the run has not failed; else status TY_ERR_RUN_FAILED, a message, and details
+ * "code" ("exit_code", "signal", "out_of_memory", "time_limit", "runner_died", "data", "weights", "nan_loss", ...),
+ * "rank", "node", "exit_code", "signal", "stderr" (last lines) where known; free with ty_error_free
  * @param err          [out, optional]
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
  * @since 0.1
@@ -196,8 +200,8 @@ TY_API ty_status ty_run_failure(const ty_run *run, ty_error **out_failure, ty_er
  * The whole record.
  *
  * @param run       the run
- * @param out_json  [out] an object: id, experiment, display_name, kind, state, compute, parent, created_ms, started_ms, ended_ms, rank_count, snapshot, tags, properties,
- *                  error, job; times not yet known are null; free with ty_string_free
+ * @param out_json  [out] an object: id, experiment, display_name, kind, state, compute, parent, created_ms, started_ms,
+ * ended_ms, rank_count, snapshot, tags, properties, error, job; times not yet known are null; free with ty_string_free
  * @param err       [out, optional]
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
  * @since 0.1
@@ -217,13 +221,16 @@ TY_API ty_status ty_run_to_json(const ty_run *run, char **out_json, ty_error **e
  * @return TY_OK, TY_ERR_NOT_FOUND (no such rank), TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_run_log_read(const ty_run *run, int32_t rank, uint64_t offset, void *buffer, size_t size, size_t *out_read,
-                                 ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_run_log_read(const ty_run *run, int32_t rank, uint64_t offset, void *buffer, size_t size,
+                                 size_t *out_read, ty_error **err) TY_NOEXCEPT;
 
-/* ---- metrics ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- metrics
+ * ------------------------------------------------------------------------------------------------------------------------------
+ */
 
 /**
- * Append one point to a metric of this rank. Survives a kill of the process from the moment the call returns; ty_run_flush makes it survive a power cut.
+ * Append one point to a metric of this rank. Survives a kill of the process from the moment the call returns;
+ * ty_run_flush makes it survive a power cut.
  *
  * @param run    the run
  * @param name   1 to 255 bytes of UTF-8
@@ -233,7 +240,8 @@ TY_API ty_status ty_run_log_read(const ty_run *run, int32_t rank, uint64_t offse
  * @return TY_OK, TY_ERR_INVALID_STATE (the run has ended), TY_ERR_NO_SPACE, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_run_log_metric(const ty_run *run, const char *name, double value, int64_t step, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_run_log_metric(const ty_run *run, const char *name, double value, int64_t step,
+                                   ty_error **err) TY_NOEXCEPT;
 
 /**
  * Append many points to one metric of this rank, at the current time.
@@ -247,14 +255,15 @@ TY_API ty_status ty_run_log_metric(const ty_run *run, const char *name, double v
  * @return TY_OK, TY_ERR_INVALID_STATE, TY_ERR_NO_SPACE, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_run_log_metrics(const ty_run *run, const char *name, const double *values, const int64_t *steps, size_t count,
-                                    ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_run_log_metrics(const ty_run *run, const char *name, const double *values, const int64_t *steps,
+                                    size_t count, ty_error **err) TY_NOEXCEPT;
 
 /**
  * Report progress, for event streams.
  *
  * @param run   the run
- * @param json  an object; the training engine gives {"epoch","epochs","step","steps","loss","accuracy","images_per_second","time_left_ms"}
+ * @param json  an object; the training engine gives
+ * {"epoch","epochs","step","steps","loss","accuracy","images_per_second","time_left_ms"}
  * @param err   [out, optional]
  * @return TY_OK, TY_ERR_INVALID_STATE, TY_ERR_NO_SPACE, TY_ERR_IO
  * @since 0.1
@@ -288,15 +297,15 @@ typedef struct ty_metric_series ty_metric_series;
  *
  * @param run         the run
  * @param name        the metric
- * @param query_json  NULL for all of every rank, or an object with any of: "rank", "first_step", "last_step", "offset" (points to skip), "limit" (default 100000),
- *                    "downsample_to" (at most this many points, extremes kept)
+ * @param query_json  NULL for all of every rank, or an object with any of: "rank", "first_step", "last_step", "offset"
+ * (points to skip), "limit" (default 100000), "downsample_to" (at most this many points, extremes kept)
  * @param out_series  [out] points in order of rank and time of logging; free with ty_metric_series_free
  * @param err         [out, optional]
  * @return TY_OK, TY_ERR_NOT_FOUND (no such metric), TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_run_get_metric(const ty_run *run, const char *name, const char *query_json, ty_metric_series **out_series,
-                                   ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_run_get_metric(const ty_run *run, const char *name, const char *query_json,
+                                   ty_metric_series **out_series, ty_error **err) TY_NOEXCEPT;
 
 /**
  * The last value of a metric.
@@ -308,15 +317,18 @@ TY_API ty_status ty_run_get_metric(const ty_run *run, const char *name, const ch
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_run_get_metric_value(const ty_run *run, const char *name, double *out_value, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_run_get_metric_value(const ty_run *run, const char *name, double *out_value,
+                                         ty_error **err) TY_NOEXCEPT;
 
 /** @param series  the series, or NULL @return points in it @since 0.1 */
 TY_API size_t ty_metric_series_size(const ty_metric_series *series) TY_NOEXCEPT;
-/** @param series  the series, or NULL @return points that the query matched before offset, limit and downsampling @since 0.1 */
+/** @param series  the series, or NULL @return points that the query matched before offset, limit and downsampling
+ * @since 0.1 */
 TY_API int64_t ty_metric_series_total(const ty_metric_series *series) TY_NOEXCEPT;
 /** @param series  the series, or NULL @return `size` steps, borrowed; NULL when empty @since 0.1 */
 TY_API const int64_t *ty_metric_series_steps(const ty_metric_series *series) TY_NOEXCEPT;
-/** @param series  the series, or NULL @return `size` times in Unix milliseconds, borrowed; NULL when empty @since 0.1 */
+/** @param series  the series, or NULL @return `size` times in Unix milliseconds, borrowed; NULL when empty @since 0.1
+ */
 TY_API const int64_t *ty_metric_series_times(const ty_metric_series *series) TY_NOEXCEPT;
 /** @param series  the series, or NULL @return `size` values, borrowed; NULL when empty @since 0.1 */
 TY_API const double *ty_metric_series_values(const ty_metric_series *series) TY_NOEXCEPT;
@@ -325,7 +337,8 @@ TY_API const int32_t *ty_metric_series_ranks(const ty_metric_series *series) TY_
 /** @param series  the series, or NULL @since 0.1 */
 TY_API void ty_metric_series_free(ty_metric_series *series) TY_NOEXCEPT;
 
-/* ---- tags, properties, files ---------------------------------------------------------------------------------------------------------------- */
+/* ---- tags, properties, files
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /**
  * Set or change a tag.
@@ -370,7 +383,8 @@ TY_API ty_status ty_run_get_tag(const ty_run *run, const char *key, char **out_v
 TY_API ty_status ty_run_get_property(const ty_run *run, const char *key, char **out_value, ty_error **err) TY_NOEXCEPT;
 
 /**
- * The files of the run: "outputs/...", "logs/...", "user_logs/std_log.txt", "system_logs/runner.log", sorted. The same names while it runs and after.
+ * The files of the run: "outputs/...", "logs/...", "user_logs/std_log.txt", "system_logs/runner.log", sorted. The same
+ * names while it runs and after.
  *
  * @param run        the run
  * @param prefix     only names that start with it; NULL for all
@@ -379,7 +393,8 @@ TY_API ty_status ty_run_get_property(const ty_run *run, const char *key, char **
  * @return TY_OK, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_run_list_files(const ty_run *run, const char *prefix, ty_string_list **out_names, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_run_list_files(const ty_run *run, const char *prefix, ty_string_list **out_names,
+                                   ty_error **err) TY_NOEXCEPT;
 
 /**
  * Copy a file of the run to a path of yours. The file appears there whole or not at all.
@@ -391,7 +406,8 @@ TY_API ty_status ty_run_list_files(const ty_run *run, const char *prefix, ty_str
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_run_download_file(const ty_run *run, const char *name, const char *destination, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_run_download_file(const ty_run *run, const char *name, const char *destination,
+                                      ty_error **err) TY_NOEXCEPT;
 
 /**
  * Copy all files whose names start with a prefix into a directory, under their names.
@@ -403,7 +419,8 @@ TY_API ty_status ty_run_download_file(const ty_run *run, const char *name, const
  * @return TY_OK, TY_ERR_NOT_FOUND (no such file), TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_run_download_files(const ty_run *run, const char *prefix, const char *directory, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_run_download_files(const ty_run *run, const char *prefix, const char *directory,
+                                       ty_error **err) TY_NOEXCEPT;
 
 /**
  * Add a file to the run.
@@ -428,8 +445,8 @@ TY_API ty_status ty_run_upload_file(const ty_run *run, const char *name, const c
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_NO_SPACE, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_run_register_model(const ty_run *run, const char *model_name, const char *path, ty_model **out_model,
-                                       ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_run_register_model(const ty_run *run, const char *model_name, const char *path,
+                                       ty_model **out_model, ty_error **err) TY_NOEXCEPT;
 
 /**
  * Put the run's source directory, as it was at submit, into a directory.
@@ -437,7 +454,8 @@ TY_API ty_status ty_run_register_model(const ty_run *run, const char *model_name
  * @param run        the run
  * @param directory  made when it does not exist; must be empty
  * @param err        [out, optional]
- * @return TY_OK, TY_ERR_NOT_FOUND (the run has no source directory), TY_ERR_ALREADY_EXISTS (not empty), TY_ERR_NO_SPACE, TY_ERR_IO
+ * @return TY_OK, TY_ERR_NOT_FOUND (the run has no source directory), TY_ERR_ALREADY_EXISTS (not empty),
+ * TY_ERR_NO_SPACE, TY_ERR_IO
  * @since 0.1
  */
 TY_API ty_status ty_run_restore_snapshot(const ty_run *run, const char *directory, ty_error **err) TY_NOEXCEPT;

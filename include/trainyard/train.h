@@ -1,6 +1,6 @@
 /*
- * trainyard/train.h: the settings of a training job. ty_train_config_describe lists every key with type, default, range and meaning.
- * Threads: one thread at a time, except for calls that take `const ty_train_config *`.
+ * trainyard/train.h: the settings of a training job. ty_train_config_describe lists every key with type, default, range
+ * and meaning. Threads: one thread at a time, except for calls that take `const ty_train_config *`.
  */
 #ifndef TRAINYARD_TRAIN_H_
 #define TRAINYARD_TRAIN_H_
@@ -21,7 +21,8 @@ typedef struct ty_train_config ty_train_config;
 TY_API ty_status ty_train_config_new(ty_train_config **out_config, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Read settings from nested JSON, {"optimizer":{"lr":0.01}}; what is left out keeps its default. An unknown key is an error that names it and the nearest known one.
+ * Read settings from nested JSON, {"optimizer":{"lr":0.01}}; what is left out keeps its default. An unknown key is an
+ * error that names it and the nearest known one.
  * @param json        the text
  * @param out_config  [out] free with ty_train_config_free
  * @param err         [out, optional]
@@ -57,7 +58,8 @@ TY_API ty_status ty_train_config_describe(char **out_json, ty_error **err) TY_NO
  * @return TY_OK
  * @since 0.1
  */
-TY_API ty_status ty_train_config_set_string(ty_train_config *config, const char *key, const char *value, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_train_config_set_string(ty_train_config *config, const char *key, const char *value,
+                                            ty_error **err) TY_NOEXCEPT;
 
 /**
  * Set a setting of type integer (or number).
@@ -68,7 +70,8 @@ TY_API ty_status ty_train_config_set_string(ty_train_config *config, const char 
  * @return TY_OK
  * @since 0.1
  */
-TY_API ty_status ty_train_config_set_int(ty_train_config *config, const char *key, int64_t value, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_train_config_set_int(ty_train_config *config, const char *key, int64_t value,
+                                         ty_error **err) TY_NOEXCEPT;
 
 /**
  * Set a setting of type number.
@@ -79,7 +82,8 @@ TY_API ty_status ty_train_config_set_int(ty_train_config *config, const char *ke
  * @return TY_OK
  * @since 0.1
  */
-TY_API ty_status ty_train_config_set_double(ty_train_config *config, const char *key, double value, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_train_config_set_double(ty_train_config *config, const char *key, double value,
+                                            ty_error **err) TY_NOEXCEPT;
 
 /**
  * Set a setting of type bool.
@@ -90,7 +94,8 @@ TY_API ty_status ty_train_config_set_double(ty_train_config *config, const char 
  * @return TY_OK
  * @since 0.1
  */
-TY_API ty_status ty_train_config_set_bool(ty_train_config *config, const char *key, int32_t value, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_train_config_set_bool(ty_train_config *config, const char *key, int32_t value,
+                                          ty_error **err) TY_NOEXCEPT;
 
 /**
  * Set a setting that is a list of numbers.
@@ -102,7 +107,8 @@ TY_API ty_status ty_train_config_set_bool(ty_train_config *config, const char *k
  * @return TY_OK
  * @since 0.1
  */
-TY_API ty_status ty_train_config_set_doubles(ty_train_config *config, const char *key, const double *values, size_t count, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_train_config_set_doubles(ty_train_config *config, const char *key, const double *values,
+                                             size_t count, ty_error **err) TY_NOEXCEPT;
 
 /** @param config  the settings, or NULL @since 0.1 */
 TY_API void ty_train_config_free(ty_train_config *config) TY_NOEXCEPT;

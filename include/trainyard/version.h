@@ -32,8 +32,8 @@ TY_API const char *ty_version(void) TY_NOEXCEPT;
 TY_API int32_t ty_abi_version(void) TY_NOEXCEPT;
 
 /**
- * Say where the runtime directory is (trainyard-runner, libtrainyard_torch.so). Without this call it is looked for in the environment
- * variable TRAINYARD_RUNTIME_DIR, then beside the library (../libexec/trainyard).
+ * Say where the runtime directory is (trainyard-runner, libtrainyard_torch.so). Without this call it is looked for in
+ * the environment variable TRAINYARD_RUNTIME_DIR, then beside the library (../libexec/trainyard).
  *
  * @param directory  absolute path; NULL goes back to the search
  * @param err        [out, optional]

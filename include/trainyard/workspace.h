@@ -13,14 +13,14 @@ TY_EXTERN_C_BEGIN
 typedef struct ty_workspace ty_workspace;
 
 /**
- * Open a workspace; a local one is made when it does not exist. A workspace belongs to one user (mode 0700). On a network file system one
- * host machine at a time can have it open.
+ * Open a workspace; a local one is made when it does not exist. A workspace belongs to one user (mode 0700). On a
+ * network file system one host machine at a time can have it open.
  *
  * @param location  a directory, relative or absolute
  * @param out_workspace  [out] free with ty_workspace_free
  * @param err       [out, optional]
- * @return TY_OK, TY_ERR_PERMISSION, TY_ERR_NO_SPACE, TY_ERR_IO, TY_ERR_VERSION (made by a newer release), TY_ERR_CORRUPT, TY_ERR_BUSY (another
- *         host has it open), TY_ERR_UNSUPPORTED (not a location this release can open)
+ * @return TY_OK, TY_ERR_PERMISSION, TY_ERR_NO_SPACE, TY_ERR_IO, TY_ERR_VERSION (made by a newer release),
+ * TY_ERR_CORRUPT, TY_ERR_BUSY (another host has it open), TY_ERR_UNSUPPORTED (not a location this release can open)
  * @since 0.1
  */
 TY_API ty_status ty_workspace_open(const char *location, ty_workspace **out_workspace, ty_error **err) TY_NOEXCEPT;
@@ -39,8 +39,9 @@ TY_API const char *ty_workspace_location(const ty_workspace *workspace) TY_NOEXC
  * The ids of runs, newest first, a page at a time.
  *
  * @param workspace    the workspace
- * @param filter_json  NULL for all, or an object with any of: "experiment" (string), "states" (array of names, "Running"), "tag" and "property"
- *                     (object with one key and a value, or a string: the key alone), "parent" (run id), "created_from_ms", "created_to_ms"
+ * @param filter_json  NULL for all, or an object with any of: "experiment" (string), "states" (array of names,
+ * "Running"), "tag" and "property" (object with one key and a value, or a string: the key alone), "parent" (run id),
+ * "created_from_ms", "created_to_ms"
  * @param page_size    1 to 10000
  * @param page_token   NULL for the first page, else the token of the page before
  * @param out_ids      [out] free with ty_string_list_free
@@ -49,8 +50,9 @@ TY_API const char *ty_workspace_location(const ty_workspace *workspace) TY_NOEXC
  * @return TY_OK, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_workspace_list_runs(const ty_workspace *workspace, const char *filter_json, int32_t page_size, const char *page_token,
-                                        ty_string_list **out_ids, char **out_next, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_workspace_list_runs(const ty_workspace *workspace, const char *filter_json, int32_t page_size,
+                                        const char *page_token, ty_string_list **out_ids, char **out_next,
+                                        ty_error **err) TY_NOEXCEPT;
 
 /**
  * As ty_workspace_list_runs, with the whole records: a JSON array of the objects that ty_run_to_json gives.
@@ -66,7 +68,8 @@ TY_API ty_status ty_workspace_list_runs(const ty_workspace *workspace, const cha
  * @since 0.1
  */
 TY_API ty_status ty_workspace_list_runs_json(const ty_workspace *workspace, const char *filter_json, int32_t page_size,
-                                             const char *page_token, char **out_json, char **out_next, ty_error **err) TY_NOEXCEPT;
+                                             const char *page_token, char **out_json, char **out_next,
+                                             ty_error **err) TY_NOEXCEPT;
 
 /**
  * The names of all experiments, sorted.
@@ -77,7 +80,8 @@ TY_API ty_status ty_workspace_list_runs_json(const ty_workspace *workspace, cons
  * @return TY_OK, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_workspace_list_experiments(const ty_workspace *workspace, ty_string_list **out_names, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_workspace_list_experiments(const ty_workspace *workspace, ty_string_list **out_names,
+                                               ty_error **err) TY_NOEXCEPT;
 
 /**
  * The names of all registered models, sorted.
@@ -88,22 +92,25 @@ TY_API ty_status ty_workspace_list_experiments(const ty_workspace *workspace, ty
  * @return TY_OK, TY_ERR_IO
  * @since 0.1
  */
-TY_API ty_status ty_workspace_list_models(const ty_workspace *workspace, ty_string_list **out_names, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_workspace_list_models(const ty_workspace *workspace, ty_string_list **out_names,
+                                          ty_error **err) TY_NOEXCEPT;
 
 /**
- * Delete what is no longer wanted: ended runs by age or number, then objects (snapshots, model files) that nothing refers to.
+ * Delete what is no longer wanted: ended runs by age or number, then objects (snapshots, model files) that nothing
+ * refers to.
  *
  * @param workspace    the workspace
- * @param policy_json  an object with any of: "runs_older_than_ms" (duration since the run ended), "keep_last_runs" (per experiment),
- *                     "experiment" (only this one), "unreferenced_objects" (bool, default true). "{}" deletes unreferenced objects only.
+ * @param policy_json  an object with any of: "runs_older_than_ms" (duration since the run ended), "keep_last_runs" (per
+ * experiment), "experiment" (only this one), "unreferenced_objects" (bool, default true). "{}" deletes unreferenced
+ * objects only.
  * @param dry_run      not 0: delete nothing, only report
  * @param out_report_json  [out, optional] {"runs":[ids],"objects":n,"bytes":n,"dry_run":bool}; free with ty_string_free
  * @param err          [out, optional]
  * @return TY_OK, TY_ERR_IO, TY_ERR_PERMISSION
  * @since 0.1
  */
-TY_API ty_status ty_workspace_prune(ty_workspace *workspace, const char *policy_json, int32_t dry_run, char **out_report_json,
-                                    ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_workspace_prune(ty_workspace *workspace, const char *policy_json, int32_t dry_run,
+                                    char **out_report_json, ty_error **err) TY_NOEXCEPT;
 
 TY_EXTERN_C_END
 

@@ -1,5 +1,5 @@
-// What tells parts of one build from parts of another: libtrainyard.so, trainyard-runner and the engines carry it, and refuse
-// a partner with another. Made by cmake/BuildId.cmake. Thread rule: a constant.
+// What tells parts of one build from parts of another: libtrainyard.so, trainyard-runner and the engines carry it, and
+// refuse a partner with another. Made by cmake/BuildId.cmake. Thread rule: a constant.
 #pragma once
 
 namespace trainyard {

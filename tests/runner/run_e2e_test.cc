@@ -10,8 +10,8 @@
 #include <thread>
 
 #include "drivers/driver.h"
-#include "launch/launcher.h"
 #include "drivers/local/settle.h"
+#include "launch/launcher.h"
 #include "store/store.h"
 #include "util/boot.h"
 #include "util/error.h"
