@@ -196,6 +196,7 @@ void PredictionItemAt(const ty_engine_prediction *prediction, size_t index, ty_e
   out->path = item.path.c_str();
   out->error = item.error.empty() ? nullptr : item.error.c_str();
   out->status = item.status;
+  out->status = item.status;
   out->count = static_cast<int32_t>(item.classes.size());
   out->classes = item.classes.data();
   out->probabilities = item.probabilities.data();

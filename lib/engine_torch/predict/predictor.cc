@@ -119,6 +119,7 @@ std::vector<PredictionItem> Predictor::Files(const std::vector<std::string> &pat
         if (error.status() == Status::kOutOfMemory) throw;
         item.error = error.what();
         item.status = static_cast<int32_t>(error.status());
+        item.status = static_cast<int32_t>(error.status());
         std::fill(place, place + floats, 0.0f);
       }
     });

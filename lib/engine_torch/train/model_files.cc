@@ -98,7 +98,7 @@ void WriteModel(const std::string &directory, const ModelDescription &descriptio
   json.Set("schema_version", kSchemaVersion).Set("task", kTask).Set("architecture", description.architecture);
   json.Set("weights", kWeightsFile).Set("classes", Json(description.classes)).Set("preprocessing", preprocessing);
   json.Set("trained", trained).Set("library", std::string("trainyard ") + BuildId());
-  WriteFileAtomic(JoinPath(directory, kModelFile), json.DumpPretty());
+  WriteFileAtomic(JoinPath(directory, kModelFile), json.DumpPretty(), 0644);
 }
 
 ModelDescription ReadModelDescription(const std::string &path) {

@@ -116,10 +116,10 @@ inline Json Config(const std::string &data) {
   Json json = Json::Parse(
       R"({"data":{"directory":"","train_directory":"","validation_directory":"","bad_images":"skip","workers":2,"cache":"auto"},
           "transform":{"resize":72,"crop":64,"augment":true,"scale_minimum":0.5,"mean":[0.485,0.456,0.406],"std":[0.229,0.224,0.225]},
-          "model":{"architecture":"resnet18","weights":"","mode":"finetune"},
+          "model":{"architecture":"squeezenet1_1","weights":"","mode":"finetune"},
           "train":{"epochs":2,"batch_size":4,"seed":1,"nan_policy":"fail","log_every_steps":2},"evaluate":{"batch_size":32},
           "optimizer":{"name":"sgd","lr":0.01,"momentum":0.9,"weight_decay":0},
-          "schedule":{"name":"step","step_size":7,"gamma":0.1},"checkpoint":{"every_epochs":1,"keep":1},"device":"cpu","threads":2})",
+          "schedule":{"name":"step","step_size":7,"gamma":0.1},"checkpoint":{"every_epochs":1,"keep":1},"device":"cpu","threads":1})",
       "config");
   Json part = json.Get("data").Clone();
   part.Set("directory", data);

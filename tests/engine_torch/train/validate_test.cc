@@ -24,7 +24,7 @@ Json Validate(const Json &config, const std::string &weights = "", bool check_im
 }
 
 TEST_F(EngineTest, ValidationCounts) {
-  const Json report = Validate(Changed(Config(data_), {{"train.epochs", 5}}));
+  const Json report = Validate(Changed(Config(data_), {{"train.epochs", 5}, {"model.architecture", "resnet18"}}));
   EXPECT_EQ(report.GetStringList("classes"), (std::vector<std::string>{"blue", "green", "red"}));
   EXPECT_EQ(report.GetInt64("train_images"), 12);
   EXPECT_EQ(report.GetInt64("validation_images"), 6);
