@@ -242,6 +242,11 @@ class Supervisor {
     for (const auto &[name, value] : options_.secrets) variables[name] = value;
     // So that lines reach the log when they are printed, not when a buffer is full.
     if (EnvironmentVariable("PYTHONUNBUFFERED") == nullptr) variables.emplace("PYTHONUNBUFFERED", "1");
+    // OpenMP's threads spin while they wait; beside any other busy process that slows training down several times. It
+    // is read when LibTorch is loaded, so only who starts the rank can set it.
+    const bool own_policy =
+        EnvironmentVariable("GOMP_SPINCOUNT") != nullptr || EnvironmentVariable("OMP_WAIT_POLICY") != nullptr;
+    if (job_.kind == RunKind::kTrain && !own_policy) variables.emplace("GOMP_SPINCOUNT", "1000");
     std::map<std::string, std::string> own = {
         {kRunIdVariable, run_.id},
         {"TRAINYARD_WORKSPACE", store_->layout().Root()},
