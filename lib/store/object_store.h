@@ -58,6 +58,7 @@ class ObjectStore {
   std::string TemporaryPath() const;
   bool Touch(const std::string &sha256) const;
   void SyncAndMark(int fd) const;
+  void SyncTogether(const std::vector<UniqueFd> &files) const;
 
   std::string root_;
 };

@@ -13,10 +13,10 @@ namespace {
 
 using enum RunState;
 
-#ifdef __SANITIZE_THREAD__
-constexpr bool kThreadSanitizer = true;
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitizer = true;
 #else
-constexpr bool kThreadSanitizer = false;
+constexpr bool kSanitizer = false;
 #endif
 
 std::string Describe(const Event &event) {
@@ -256,12 +256,13 @@ TEST_P(WatcherTest, ManySubscriptionsComeAndGo) {
 }
 
 TEST_P(WatcherTest, AForkedChildIsRefusedAndMayWatchAnew) {
+  // Its allocator may be locked for ever in the child of a process with threads.
+  if (kSanitizer) GTEST_SKIP() << "SKIP: forks beside a thread, which sanitizers cannot";
   MakeRun("r1");
   const auto subscription = WatchRun(store().RunPaths("r1"));
   const RunLayout layout = store().RunPaths("r1");
   EXPECT_EQ(InChild([&] {
               if (StatusOf([&] { subscription->Wait(0); }) != Status::kForked) return 1;
-              if (kThreadSanitizer) return 7;  // it starts no threads after a fork
               const auto own = WatchRun(layout);
               AppendFile(layout.StdLog(0, 1), "x\n");
               return own->Wait(20000) ? 7 : 2;
