@@ -5,7 +5,8 @@ include(CMakePackageConfigHelpers)
 # trainyard_install_library(<target>): the shared library, its version script, its SONAME and its package files.
 function(trainyard_install_library target)
   set(map ${PROJECT_SOURCE_DIR}/lib/capi/trainyard.map)
-  target_link_options(${target} PRIVATE -Wl,--version-script=${map} -Wl,--exclude-libs,ALL -Wl,-Bsymbolic-functions)
+  # nodelete: dlclose leaves the library where it is, so that what it keeps for the whole process is neither lost nor made twice.
+  target_link_options(${target} PRIVATE -Wl,--version-script=${map} -Wl,--exclude-libs,ALL -Wl,-Bsymbolic-functions -Wl,-z,nodelete)
   if(NOT TRAINYARD_SANITIZE)
     target_link_options(${target} PRIVATE -Wl,--no-undefined)
   endif()

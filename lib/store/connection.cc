@@ -141,16 +141,15 @@ Connection::~Connection() {
 }
 
 Statement Connection::Prepare(const std::string &sql) {
-  auto found = statements_.find(sql);
-  if (found == statements_.end()) {
-    sqlite3_stmt *statement = nullptr;
+  // The place first: a statement that nobody finalizes keeps the whole connection open.
+  sqlite3_stmt *&statement = statements_.try_emplace(sql, nullptr).first->second;
+  if (statement == nullptr) {
     const int code = sqlite3_prepare_v3(handle_, sql.c_str(), static_cast<int>(sql.size()) + 1,
                                         SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
     if (code != SQLITE_OK) Throw(handle_, code, path_);
-    found = statements_.emplace(sql, statement).first;
   }
-  if (sqlite3_stmt_busy(found->second) != 0) throw Error::Internal("a statement was used inside itself: " + sql);
-  return Statement(found->second);
+  if (sqlite3_stmt_busy(statement) != 0) throw Error::Internal("a statement was used inside itself: " + sql);
+  return Statement(statement);
 }
 
 void Connection::Execute(const std::string &sql) {

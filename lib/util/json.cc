@@ -182,7 +182,12 @@ struct Json::Tree {
 
 Json::Json(std::shared_ptr<Tree> tree, cJSON *node, std::string path)
     : tree_(std::move(tree)), node_(node), path_(std::move(path)) {}
-Json::Json(cJSON *root) : tree_(std::make_shared<Tree>(Checked(root))), node_(root) {}
+Json::Json(cJSON *root) : node_(Checked(root)) {
+  // Nobody owns `root` until the tree is there.
+  std::unique_ptr<cJSON, void (*)(cJSON *)> owner(root, &cJSON_Delete);
+  tree_ = std::make_shared<Tree>(root);
+  static_cast<void>(owner.release());
+}
 Json::Json() : Json(cJSON_CreateNull()) {}
 Json::Json(std::string_view value) : Json(cJSON_CreateString(CheckedText(value).c_str())) {}
 Json::Json(const std::vector<std::string> &values) : Json(cJSON_CreateArray()) {

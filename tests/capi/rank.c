@@ -48,6 +48,8 @@ int main(int argc, char **argv) {
   const ty_status status = ty_run_current(&run, &error);
   if (argc > 1 && strcmp(argv[1], "outside") == 0) {
     printf("%s\n", ty_status_name(status));
+    ty_run_free(run);
+    ty_error_free(error);
     return 0;
   }
   check(status);
