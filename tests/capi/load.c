@@ -1,6 +1,6 @@
 /*
- * load <library> [<workspace>]: loads, uses and unloads the library again and again, in a program that uses no threads and does not link it.
- * With a workspace it opens it and follows the runs there, so that the library has had a thread.
+ * load <library> [<workspace>]: loads, uses and unloads the library again and again, in a program that uses no threads
+ * and does not link it. With a workspace it opens it and follows the runs there, so that the library has had a thread.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -9,17 +9,18 @@
 #include <unistd.h>
 
 /* A function pointer out of dlsym's object pointer, without a cast that ISO C forbids. */
-#define FIND(library, type, name)                  \
-  type name = NULL;                                \
-  {                                                \
-    void *found = dlsym(library, #name);           \
-    if (found == NULL) return 1;                   \
-    memcpy(&name, &found, sizeof found);           \
+#define FIND(library, type, name)        \
+  type name = NULL;                      \
+  {                                      \
+    void *found = dlsym(library, #name); \
+    if (found == NULL) return 1;         \
+    memcpy(&name, &found, sizeof found); \
   }
 
 static int follow(void *library, const char *path) {
   typedef ty_status (*open_fn)(const char *, ty_workspace **, ty_error **);
-  typedef ty_status (*list_fn)(const ty_workspace *, const char *, int32_t, const char *, ty_string_list **, char **, ty_error **);
+  typedef ty_status (*list_fn)(const ty_workspace *, const char *, int32_t, const char *, ty_string_list **, char **,
+                               ty_error **);
   typedef const char *(*item_fn)(const ty_string_list *, size_t);
   typedef ty_status (*get_fn)(ty_workspace *, const char *, ty_run **, ty_error **);
   typedef ty_status (*events_fn)(const ty_run *, const char *, int32_t, ty_event_stream **, ty_error **);

@@ -5,9 +5,9 @@
  *   submit-and-die <workspace> <run id> <line>   submits a shell line and kills itself at once
  *   wait <workspace> <run id>                    waits for the run; prints its final state
  *   lines <workspace> <run id> <cursor>          prints the log lines after the cursor ("" = all)
- *   as-host <how> <workspace>                    submits `echo hello`, waits and prints the final state and the log, as a host that
- *                                                ignores-sigchld, reaps (all children, all the time), has-no-descriptors 0 to 2,
- *                                                blocks-signals, or has-children of its own
+ *   as-host <how> <workspace>                    submits `echo hello`, waits and prints the final state and the log, as
+ * a host that ignores-sigchld, reaps (all children, all the time), has-no-descriptors 0 to 2, blocks-signals, or
+ * has-children of its own
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -96,7 +96,8 @@ static int print_lines(const char *path, const char *id, const char *cursor) {
   check(ty_run_events(run, *cursor == '\0' ? NULL : cursor, TY_EVENT_LOG, &stream, &error));
   const ty_event *event = NULL;
   ty_status status = TY_OK;
-  while ((status = ty_event_stream_next(stream, TY_WAIT_FOREVER, &event, &error)) == TY_OK) fprintf(out, "%s\n", event->text);
+  while ((status = ty_event_stream_next(stream, TY_WAIT_FOREVER, &event, &error)) == TY_OK)
+    fprintf(out, "%s\n", event->text);
   if (status != TY_END) check(status);
   ty_event_stream_free(stream);
   ty_run_free(run);
@@ -132,7 +133,8 @@ static int as_host(const char *how, const char *path) {
   const int result = wait_for(submit(path, how, "echo hello; trap '' TERM; sleep 0"));
   if (child > 0) {
     int status = 0;
-    if (waitpid(child, &status, 0) != child || WEXITSTATUS(status) != 3) fprintf(out, "the host's own child was taken\n");
+    if (waitpid(child, &status, 0) != child || WEXITSTATUS(status) != 3)
+      fprintf(out, "the host's own child was taken\n");
   }
   if (strcmp(how, "has-no-descriptors") == 0 && fcntl(0, F_GETFD) != -1) fprintf(out, "descriptor 0 is in use\n");
   fflush(out);
