@@ -5,9 +5,9 @@
  *   submit-and-die <workspace> <run id> <line>   submits a shell line and kills itself at once
  *   wait <workspace> <run id>                    waits for the run; prints its final state
  *   lines <workspace> <run id> <cursor>          prints the log lines after the cursor ("" = all)
- *   as-host <how> <workspace>                    submits `echo hello`, waits and prints the final state and the log, as
- * a host that ignores-sigchld, reaps (all children, all the time), has-no-descriptors 0 to 2, blocks-signals, or
- * has-children of its own
+ *   as-host <how> <workspace>                    submits `echo hello`, waits, prints the final state and the log, as
+ *     a host that: ignores-sigchld; reaps (all children, all the time); has-no-descriptors (0 to 2); blocks-signals;
+ *     has-children (of its own)
  */
 #define _GNU_SOURCE
 #include <errno.h>

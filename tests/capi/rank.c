@@ -1,8 +1,11 @@
 /*
  * A rank of a run that uses the library: logs metrics and progress through ty_run_current.
- *   rank metrics <count> [<file>]  logs `count` points of "loss" and one progress report in 100, prints "logged", waits
- * until the file exists rank batch <count>             logs `count` points of "batch" in one call rank outside prints
- * the status of ty_run_current
+ *   rank metrics <count> [<file>]
+ *     logs `count` points of "loss", one progress report in 100, prints "logged", waits until the file exists
+ *   rank batch <count>
+ *     logs `count` points of "batch" in one call
+ *   rank outside
+ *     prints the status of ty_run_current
  */
 #include <stdio.h>
 #include <stdlib.h>
