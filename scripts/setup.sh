@@ -38,7 +38,7 @@ python3-venv          | python    | -          | the environment of the tests th
 clang-format          | lint      | clang-format | checks the formatting
 clang-tidy            | lint      | clang-tidy   | static analysis
 abigail-tools         | abi       | abidiff    | compares the ABI with the recorded one
-cargo                 | ffi       | cargo      | the Rust FFI program
+rustc                 | ffi       | rustc      | the Rust FFI program
 golang-go             | ffi       | go         | the Go FFI program
 mono-mcs              | ffi       | mcs        | the C# FFI program
 mono-runtime          | ffi       | mono       | runs it
