@@ -11,14 +11,12 @@
  *     NULL. When it is not, it is set to NULL on success and to an error to be freed by ty_error_free on failure.
  *     Outputs are set to NULL or 0 on failure. A NULL where a pointer is required, a negative size or an unknown
  *     constant is TY_ERR_INVALID_ARGUMENT; a workspace, run, stream, model or predictor used in a forked child is
- *     TY_ERR_FORKED; memory shortage is
- *     TY_ERR_OUT_OF_MEMORY; a bug of the library is TY_ERR_INTERNAL. These four can come from every such call, and
- *     the comments of the functions list only the others.
+ *     TY_ERR_FORKED; memory shortage is TY_ERR_OUT_OF_MEMORY; a bug of the library is TY_ERR_INTERNAL. These four
+ *     can come from every such call, and the comments of the functions list only the others.
  *  3. Arguments stand in this order: the object, inputs, outputs (`out_...`), `err`.
  *  4. `const char *` results are borrowed: they live until the handle they came from is freed or changed. `char *`
  *     results are owned by the caller and freed by ty_string_free (a binding must not let its marshaller free a
- *     borrowed one). Arrays and strings that are passed in are copied
- *     before the call returns.
+ *     borrowed one). Arrays and strings that are passed in are copied before the call returns.
  *  5. Strings are UTF-8 and end in NUL. Times are Unix milliseconds, durations milliseconds, sizes bytes.
  *  6. Callbacks come as (callback, user_data, destroy): `destroy(user_data)` is called exactly once, also when the
  *     call that takes them fails. No lock is held during a callback. A callback must not throw, and must not unwind
