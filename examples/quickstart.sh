@@ -99,7 +99,9 @@ if [ -z "$data" ]; then
   mkdir -p "$(dirname "$data")"
   "$build/bin/make_images" "$data"
 fi
-set -- --workspace "$workspace" --data "$data" --model "$model" --epochs "$epochs" --mode "$mode" --device "$device"
+image=$(find "$data/val" -type f \( -iname '*.jpg' -o -iname '*.jpeg' -o -iname '*.png' \) | LC_ALL=C sort | head -n 1)
+[ -n "$image" ] || die "--data $data: no JPEG or PNG file below '$data/val'"
+set -- --workspace "$workspace" --data "$data" --image "$image" --model "$model" --epochs "$epochs" --mode "$mode" --device "$device"
 [ -z "$weights" ] || set -- "$@" --weights "$weights"
 [ -z "$seed" ] || set -- "$@" --seed "$seed"
 exec "$build/bin/quickstart" "$@"

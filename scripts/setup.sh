@@ -21,7 +21,6 @@ libcurl4-openssl-dev  | build     | -          | HTTP: weights by URL, Azure Mac
 libcjson-dev          | build     | -          | JSON
 libssl-dev            | build     | -          | SHA-256 and TLS
 libsqlite3-dev        | build     | -          | the workspace's database
-libarchive-dev        | build     | -          | archives, in the runner alone
 zlib1g-dev            | build     | -          | CRC-32 of journals, and inflate
 libjpeg62-turbo-dev   | build     | -          | decodes JPEG as Pillow and torchvision do
 libpng-dev            | build     | -          | decodes PNG
@@ -32,7 +31,6 @@ unzip                 | torch     | unzip      | unpacks the wheel
 binutils              | torch     | readelf    | reads which libraries LibTorch demands
 libgtest-dev          | tests     | -          | GoogleTest
 libgmock-dev          | tests     | -          | GoogleTest's matchers
-libbenchmark-dev      | tests     | -          | Google Benchmark
 locales               | tests     | -          | numbers must be read and written alike where people write 0,5
 python3-venv          | python    | -          | the environment of the tests that compare with Python's torch
 clang-format          | lint      | clang-format | checks the formatting

@@ -1,12 +1,11 @@
 /*
  * Trains an image classifier, follows the run, registers the model and predicts one image with it.
  *
- *   quickstart --data DIR [--workspace DIR] [--weights FILE] [--model NAME] [--epochs N] [--mode finetune|feature]
- *              [--device auto|cpu|cuda] [--seed N] [--image FILE]
+ *   quickstart --data DIR --image FILE [--workspace DIR] [--weights FILE] [--model NAME] [--epochs N]
+ *              [--mode finetune|feature] [--device auto|cpu|cuda] [--seed N]
  *
  * DIR holds the folders train and val, each with one folder of JPEG or PNG files per class.
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,31 +75,14 @@ static void print_history(const ty_run *run, const char *metric) {
   ty_metric_series_free(series);
 }
 
-/* The first file of the first class below DIR/val. */
-static void find_image(const char *directory, char *path, size_t size) {
-  struct dirent **names = NULL;
-  snprintf(path, size, "%s/val", directory);
-  for (int level = 0; level < 2; ++level) {
-    const int count = scandir(path, &names, NULL, alphasort);
-    for (int i = 0, found = 0; i < count; ++i) {
-      if (!found && names[i]->d_name[0] != '.') {
-        const size_t used = strlen(path);
-        snprintf(path + used, size - used, "/%s", names[i]->d_name);
-        found = 1;
-      }
-      free(names[i]);
-    }
-    free(names);
-  }
-}
-
 int main(int argc, char **argv) {
   const char *data = option(argc, argv, "--data", NULL);
+  const char *image = option(argc, argv, "--image", NULL);
   const char *name = option(argc, argv, "--model", "resnet18");
-  if (data == NULL) {
-    fprintf(stderr,
-            "usage: quickstart --data DIR [--workspace DIR] [--weights FILE] [--model NAME] [--epochs N] [--mode MODE] "
-            "[--device DEVICE]\n");
+  if (data == NULL || image == NULL) {
+    fprintf(
+        stderr,
+        "usage: quickstart --data DIR --image FILE [--workspace DIR] [--weights FILE] [--model NAME] [--epochs N]\n");
     return 2;
   }
 
@@ -150,9 +132,6 @@ int main(int argc, char **argv) {
   check(ty_run_register_model(run, name, "outputs", &model, &error), "register");
   ty_predictor *predictor = NULL;
   check(ty_predictor_open_model(model, option(argc, argv, "--device", "auto"), &predictor, &error), "predictor");
-  char found[4096];
-  find_image(data, found, sizeof found);
-  const char *image = option(argc, argv, "--image", found);
   ty_prediction *prediction = NULL;
   check(ty_predictor_predict_image_file(predictor, image, 1, &prediction, &error), "predict");
 

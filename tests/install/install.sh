@@ -51,7 +51,7 @@ if [ ! -e "$prefix/libexec/trainyard/libtrainyard_torch.so" ] || [ ! -x "$work/b
   exit 0
 fi
 "$build/bin/make_images" --train 4 --val 2 "$work/images"
-LD_LIBRARY_PATH="$libdir" "$work/by-cmake/quickstart" --workspace "$work/workspace quickstart" --data "$work/images" --model squeezenet1_1 \
+LD_LIBRARY_PATH="$libdir" "$work/by-cmake/quickstart" --workspace "$work/workspace quickstart" --data "$work/images" --image "$(find "$work/images/val" -name '*.jpg' | sort | head -n 1)" --model squeezenet1_1 \
   --epochs 1 --mode feature --device cpu >"$work/quickstart.log" 2>&1 || { tail -n 20 "$work/quickstart.log"; exit 1; }
 tail -n 3 "$work/quickstart.log"
 for line in best_val_accuracy model prediction; do
