@@ -58,7 +58,7 @@ void RunBook::Finish(RunState state, const RunError &error, const std::map<std::
   if (state == RunState::kCanceled) states.push_back(RunState::kCancelRequested);
   states.push_back(state);
   const std::optional<RunError> reason = error.code.empty() ? std::nullopt : std::optional<RunError>(error);
-  const int64_t deadline = MonotonicMs() + kFinishPatienceMs;
+  const int64_t started = MonotonicMs();
   bool said = false;
   for (;;) {
     try {
@@ -70,7 +70,7 @@ void RunBook::Finish(RunState state, const RunError &error, const std::map<std::
     }
     // First of all, in case this process does not get to the end of its patience.
     if (!said) said = Outcome(store_->RunPaths(run_id_)).Write(state, error);
-    if (MonotonicMs() >= deadline) return;
+    if (MonotonicMs() - started >= kFinishPatienceMs) return;
     usleep(kFinishPauseUs);
   }
 }

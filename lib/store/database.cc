@@ -96,7 +96,7 @@ Database::Database(const Layout &layout, const DatabaseOptions &options)
 }
 
 Database::~Database() {
-  if (getpid() != owner_ && connection_) connection_.release();  // see ~Connection
+  if (getpid() != owner_ && connection_) static_cast<void>(connection_.release());  // see ~Connection
 }
 
 void Database::CheckFork() const {

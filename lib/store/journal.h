@@ -38,7 +38,7 @@ struct SegmentId {
   int32_t rank = 0;
   int32_t attempt = 0;
   int32_t number = 0;
-  auto operator<=>(const SegmentId &) const = default;
+  auto operator<=>(const SegmentId &) const = default;  // NOLINT(modernize-use-nullptr): a false alarm
 };
 
 std::string SegmentFileName(const SegmentId &id);

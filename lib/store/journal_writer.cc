@@ -188,7 +188,7 @@ void JournalWriter::State::WriteHeader() {
   Store(bytes + 24, int64_t{owner});
   Store(bytes + 32, NowUnixMs());
   const std::string boot = BootId().substr(0, 40);
-  memcpy(bytes + 40, boot.data(), boot.size());
+  memcpy(bytes + 40, boot.data(), boot.size());  // NOLINT(bugprone-not-null-terminated-result): zeros follow
   if (mapped) Store(bytes + journal::kCommittedOffset, uint64_t{journal::kHeaderSize});
   CheckFileLimit(journal::kHeaderSize);
   const ssize_t wrote = pwrite(fd.get(), header.data(), header.size(), 0);

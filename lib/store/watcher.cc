@@ -329,7 +329,7 @@ Subscription::~Subscription() {
   if (getpid() != state_->owner) {
     // The thread is the parent's; joining it here would wait for ever. The child's copy is given up.
     static_cast<void>(std::make_unique<std::shared_ptr<Hub>>(std::move(state_->hub)).release());
-    return;
+    return;  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): meant
   }
   state_->hub->Remove(state_.get());
 }

@@ -434,6 +434,8 @@ Json Json::Clone() const {
   return copy;
 }
 
+// The value is taken over when nobody else holds it, so it comes by value.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 Json &Json::Set(std::string_view key, Json value) {
   if (!is_object()) throw Error::Internal("a member was set on a JSON value that is no object");
   const std::string name = CheckedText(key);
@@ -453,6 +455,7 @@ Json &Json::Set(std::string_view key, Json value) {
   return *this;
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 Json &Json::Append(Json value) {
   if (!is_array()) throw Error::Internal("an element was appended to a JSON value that is no array");
   cJSON *node = value.node_;

@@ -70,7 +70,7 @@ class LocalLauncher : public Launcher {
   }
 
   ~LocalLauncher() override {
-    if (live_ranks() > 0) Kill(std::chrono::milliseconds(0));
+    if (LocalLauncher::live_ranks() > 0) LocalLauncher::Kill(std::chrono::milliseconds(0));
     StopPump();
   }
 
