@@ -174,7 +174,8 @@ TY_API ty_status ty_run_cancel(const ty_run *run, ty_error **err) TY_NOEXCEPT;
 
 /**
  * Ask the run to end well and return at once: a training job finishes its step, evaluates, keeps its best and
- * completes; a command gets SIGTERM and completes when it then exits with 0.
+ * completes; a command gets SIGTERM and completes when it then exits with 0. A run whose ranks have not started yet is
+ * canceled.
  *
  * @param run  the run
  * @param err  [out, optional]

@@ -80,7 +80,7 @@ void RunBeat::Loop() {
     Look();
     int64_t timeout = next_beat - now;
     if (!inotify_.valid()) timeout = std::min(timeout, kPollMs);
-    if (cancel_ && blocked_) {
+    if ((cancel_ || stop_) && blocked_) {
       pthread_kill(blocked_thread_, SIGUSR1);
       timeout = kInterruptMs;
     }
@@ -93,7 +93,7 @@ void RunBeat::Loop() {
 RunBeat::Interruptible::Interruptible(RunBeat *beat) : beat_(beat) {
   beat_->blocked_thread_ = pthread_self();
   beat_->blocked_ = true;
-  if (beat_->cancel_) Add(beat_->wake_.get());
+  if (beat_->cancel_ || beat_->stop_) Add(beat_->wake_.get());
 }
 
 RunBeat::Interruptible::~Interruptible() {

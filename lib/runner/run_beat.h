@@ -29,7 +29,7 @@ class RunBeat {
   int descriptor() const { return changed_.get(); }
   void Clear();
 
-  // While one of these lives, a cancel request interrupts the blocking system call its thread is in (EINTR).
+  // While one of these lives, a cancel or stop request interrupts the blocking system call its thread is in (EINTR).
   class Interruptible {
    public:
     explicit Interruptible(RunBeat *beat);

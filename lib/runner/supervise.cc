@@ -191,14 +191,16 @@ class Supervisor {
   bool WaitForTurn(SlotQueue *queue) {
     const RunBeat::Interruptible interruptible(&*beat_);
     SlotQueue::Wait wait;
-    wait.canceled = [&] { return beat_->cancel_requested(); };
+    // A run that is asked to stop before it started has nothing to end well: it is canceled.
+    const auto unwanted = [&] { return beat_->cancel_requested() || beat_->stop_requested(); };
+    wait.canceled = unwanted;
     wait.on_wait = [&] {
       // Many may wait for long: keep nothing that can be had again.
       book_.Commit();
       store_->database().Suspend();
       malloc_trim(0);
     };
-    return queue->Acquire(job_.process_count, wait) && !beat_->cancel_requested();
+    return queue->Acquire(job_.process_count, wait) && !unwanted();
   }
 
   AttemptPlan Plan(int32_t number, int32_t port, int64_t deadline_ms) {

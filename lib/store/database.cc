@@ -220,6 +220,7 @@ void Database::PrepareFormat() {
   Log(LogLevel::kWarning,
       "the workspace '" + layout_.Root() + "' has the newer format " + std::to_string(format) + ": read-only");
   read_only_ = true;
+  newer_ = true;
   connection_.reset();
   Connect();
 }
@@ -284,11 +285,17 @@ Database::Session::Session(Database *database, bool write) : database_(database)
   database_->CheckFork();  // before the lock: in a child its owner may not exist
   lock_ = std::unique_lock(database_->mutex_);
   if (write && database_->read_only_) {
-    throw Error(Status::kVersion,
-                "the workspace '" + database_->layout_.Root() +
-                    "' is open read-only (no write permission, or its format is newer than " +
-                    std::to_string(database_->options_.format) + "): nothing can be changed",
-                {{"path", database_->layout_.Root()}});
+    const std::string &root = database_->layout_.Root();
+    if (database_->newer_) {
+      throw Error(Status::kVersion,
+                  "the workspace '" + root + "' is open read-only, because its format is newer than " +
+                      std::to_string(database_->options_.format) + ": use a newer trainyard to change it",
+                  {{"path", root}});
+    }
+    throw Error(Status::kPermission,
+                "the workspace '" + root + "' cannot be written (no permission, or a read-only file system): nothing " +
+                    "can be changed",
+                {{"path", root}});
   }
   if (!database_->connection_) database_->Connect();
   database_->connection_->Prepare(write ? "BEGIN IMMEDIATE" : "BEGIN").Run();

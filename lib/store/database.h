@@ -177,6 +177,7 @@ class Database {
   std::unique_ptr<Connection> connection_;
   UniqueFd lock_;
   bool read_only_ = false;
+  bool newer_ = false;  // why it is read-only: the format; else for want of permission
   bool network_ = false;
 };
 

@@ -58,7 +58,9 @@ FilePage RunFiles::List(std::string_view prefix, int32_t limit, std::string_view
     // A tree is looked at only if a name in it can have the prefix.
     if (!std::string_view(name).starts_with(prefix.substr(0, name.size()))) continue;
     const std::string root = TreePath(layout_, tree);
-    if (!IsDirectory(root)) continue;
+    // A job may have put a link in its place, which leads elsewhere.
+    const auto info = Stat(root, /*follow_symlinks=*/false);
+    if (!info || info->kind != FileInfo::Kind::kDirectory) continue;
     for (const std::string &path : ListTree(root)) {
       if ((name + path).starts_with(prefix) && name + path > page_token) names.push_back(name + path);
     }
@@ -105,13 +107,18 @@ void RunFiles::Upload(const std::string &local_path, std::string_view name) cons
                                  {{"path", std::string(name)}});
   }
   const std::string parent = ParentPath(path);
-  MakeDirs(parent);
-  // Checked after it was made: a symlink on the way would lead elsewhere.
   const std::string root = RealPath(layout_.Root());
-  if (!(RealPath(parent) + "/").starts_with(root + "/")) {
+  const auto check = [&](const std::string &directory) {
+    if ((RealPath(directory) + "/").starts_with(root + "/")) return;
     throw Error::InvalidArgument("'" + std::string(name) + "' leads out of the run's directory",
                                  {{"path", std::string(name)}});
-  }
+  };
+  // Before anything is made, by what is there of the way; and again, because the job may still change it.
+  std::string existing = parent;
+  while (!PathExists(existing) && existing.size() > layout_.Root().size()) existing = ParentPath(existing);
+  check(existing);
+  MakeDirs(parent);
+  check(parent);
   CopyFile(local_path, path, /*replace=*/true);
 }
 

@@ -108,7 +108,8 @@ UniqueFd OpenFile(const std::string &path, int flags, mode_t mode) {
 }
 
 std::string ReadFile(const std::string &path, uint64_t max_bytes) {
-  const UniqueFd fd = OpenFile(path, O_RDONLY);
+  // Opening a pipe must not wait for a writer.
+  const UniqueFd fd = OpenFile(path, O_RDONLY | O_NONBLOCK);
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) throw Error::FromErrno(errno, "stat", path);
   std::string data;

@@ -110,8 +110,13 @@ TEST_F(TrainingTest, TrainRegisterPredict) {
   ASSERT_OK(ty_predictor_predict_folder(predictor, (Images() + "/val").c_str(), 1, folder.out(), err));
   EXPECT_EQ(ty_prediction_size(folder), 9U);
   EXPECT_EQ(ty_predictor_predict_image_file(predictor, "/nowhere.jpg", 1, prediction.out(), err), TY_ERR_NOT_FOUND);
-  EXPECT_EQ(ty_predictor_predict_image_file(predictor, model_json.c_str(), 1, prediction.out(), err),
-            TY_ERR_UNSUPPORTED);
+  EXPECT_EQ(ty_predictor_predict_image_file(predictor, model_json.c_str(), 1, prediction.out(), err), TY_ERR_CORRUPT);
+  const std::string gif = directory / "image.jpg";
+  WriteAll(gif, "GIF89a and so on");
+  EXPECT_EQ(ty_predictor_predict_image_file(predictor, gif.c_str(), 1, prediction.out(), err), TY_ERR_UNSUPPORTED);
+  const std::string pipe = directory / "pipe.jpg";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_NE(ty_predictor_predict_image_file(predictor, pipe.c_str(), 1, prediction.out(), err), TY_OK);
 
   // Training goes on from the registered model.
   const Config next = NewConfig();

@@ -349,6 +349,19 @@ TEST_F(RunTest, CancelWhileQueuedAndTheNextGoesOn) {
   EXPECT_EQ(Log(head), "");
 }
 
+TEST_F(RunTest, AStopBeforeTheStartCancels) {
+  setenv("TRAINYARD_LOCAL_SLOTS", "1", 1);
+  const std::string running = Submit(Shell("sleep 1000"));
+  AwaitState(running, RunState::kRunning);
+  const std::string waiting = Submit(Shell("echo never"));
+  AwaitState(waiting, RunState::kQueued);
+  driver_->RequestStop(waiting);
+  EXPECT_EQ(Finish(waiting).state, RunState::kCanceled);
+  EXPECT_EQ(Log(waiting), "");
+  driver_->Cancel(running);
+  EXPECT_EQ(Finish(running).state, RunState::kCanceled);
+}
+
 TEST_F(RunTest, EightRunsThroughTwoSlotsInOrder) {
   setenv("TRAINYARD_LOCAL_SLOTS", "2", 1);
   std::vector<std::string> ids;

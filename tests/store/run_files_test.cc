@@ -58,6 +58,12 @@ TEST_F(RunFilesTest, NamesCannotLeaveTheRun) {
   EXPECT_EQ(StatusOf([&] { files.Resolve("outputs/dir/secret"); }), Status::kInvalidArgument);
   EXPECT_EQ(StatusOf([&] { files.Upload(Path("secret"), "outputs/dir/new"); }), Status::kInvalidArgument);
   EXPECT_EQ(StatusOf([&] { files.Upload(Path("secret"), "user_logs/new"); }), Status::kInvalidArgument);
+  // Not even a directory is made there.
+  EXPECT_EQ(StatusOf([&] { files.Upload(Path("secret"), "outputs/dir/made/new"); }), Status::kInvalidArgument);
+  EXPECT_FALSE(PathExists(Path("made")));
+  // A whole tree that a job has replaced by a link is none of its files.
+  ASSERT_EQ(symlink(directory_.path().c_str(), layout.CodeLogs().c_str()), 0);
+  EXPECT_EQ(Names(), "outputs/x ");
   EXPECT_EQ(StatusOf([&] { files.Resolve("outputs/none"); }), Status::kNotFound);
 }
 

@@ -76,10 +76,10 @@ std::unique_ptr<FormatReader> OpenByContent(std::span<const uint8_t> data, const
                        {{"path", name}});
 }
 
-// Closes the descriptor on every way out.
+// Closes the descriptor on every way out. O_NONBLOCK: opening a pipe must not wait for a writer.
 struct File {
   int fd;
-  explicit File(const std::string &path) : fd(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  explicit File(const std::string &path) : fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
     if (fd < 0) {
       throw Error::FromErrno(errno, "read", path);
     }

@@ -105,6 +105,7 @@ TrainSettings ParseTrainSettings(std::string_view config_json) {
   ReadTransform(json.Get("transform"), &settings);
   const Json model = json.Get("model");
   settings.architecture = model.GetString("architecture");
+  settings.weights = model.GetString("weights", "");
   settings.mode = Choice<TrainMode, 2>(model, "mode", {"finetune", "feature"});
   ReadTraining(json.Get("train"), &settings);
   settings.evaluate_batch_size = Integer(json.Get("evaluate"), "batch_size", 1, 65536);

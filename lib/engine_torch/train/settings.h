@@ -29,6 +29,7 @@ struct TrainSettings {
   std::array<float, 3> std = {};
   // model
   std::string architecture;
+  std::string weights;  // as the job names them; the file comes from the host
   TrainMode mode = TrainMode::kFinetune;
   // train, evaluate
   int64_t epochs = 0;

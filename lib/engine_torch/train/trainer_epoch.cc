@@ -172,7 +172,7 @@ void Trainer::FailNan(int64_t epoch, int64_t step, int64_t images, double loss) 
   if (settings_.nan_policy == NanPolicy::kSkip) what += ", as in every step of this epoch";
   throw Error(
       Status::kEngine,
-      what + ": try a smaller optimizer.lr (now " + Fixed(settings_.LearningRate(epoch), 6) +
+      what + ": try a smaller optimizer.lr (now " + FormatDouble(settings_.LearningRate(epoch)) +
           "), and look at transform.mean, transform.std and the weights" +
           (settings_.nan_policy == NanPolicy::kSkip ? "" : "; train.nan_policy skip leaves single such steps out"),
       {{"code", "nan_loss"}, {"epoch", std::to_string(epoch)}, {"step", std::to_string(step)}});

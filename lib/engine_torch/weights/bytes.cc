@@ -9,7 +9,8 @@
 namespace trainyard {
 
 std::shared_ptr<const MappedFile> MappedFile::Open(const std::filesystem::path &path) {
-  const UniqueFd file_descriptor = OpenFile(path, O_RDONLY);
+  // Opening a pipe must not wait for a writer.
+  const UniqueFd file_descriptor = OpenFile(path, O_RDONLY | O_NONBLOCK);
   struct stat status {};
   if (fstat(file_descriptor.get(), &status) != 0) throw Error::FromErrno(errno, "read weight file", path.string());
   if (!S_ISREG(status.st_mode)) {

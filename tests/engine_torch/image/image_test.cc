@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -137,6 +139,18 @@ TEST(ImageTest, ErrorsNameTheFileAndTheReason) {
   EXPECT_THAT(DecodeMessage(Status::kCorrupt, huge), testing::HasSubstr("pixels"));
   EXPECT_THAT(MessageOf(Status::kNotFound, [] { DecodeImageFile("/nonexistent/a.jpg"); }),
               testing::HasSubstr("/nonexistent/a.jpg"));
+}
+
+TEST(ImageTest, APipeIsRefusedAtOnce) {
+  const std::string path = ::testing::TempDir() + "trainyard-pipe-" + std::to_string(getpid()) + ".jpg";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  try {
+    DecodeImageFile(path);
+    ADD_FAILURE() << "a pipe was decoded";
+  } catch (const Error &error) {
+    EXPECT_NE(std::string(error.what()).find("not a regular file"), std::string::npos) << error.what();
+  }
+  unlink(path.c_str());
 }
 
 TEST(ImageTest, ATruncatedFileFailsWhateverPartIsWanted) {
