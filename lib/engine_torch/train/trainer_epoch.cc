@@ -10,6 +10,7 @@
 #include "engine_torch/train/sampler.h"
 #include "engine_torch/train/trainer.h"
 #include "util/clock.h"
+#include "util/text.h"
 
 namespace trainyard {
 namespace {
