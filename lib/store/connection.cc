@@ -1,10 +1,12 @@
 #include <sqlite3.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cmath>
 
 #include "store/database.h"
 #include "util/error.h"
+#include "util/fs.h"
 #include "util/text.h"
 
 namespace trainyard {
@@ -44,6 +46,29 @@ namespace {
 std::string PathOf(sqlite3 *handle) {
   const char *path = sqlite3_db_filename(handle, "main");
   return path != nullptr ? path : "";
+}
+
+// On a read-only file system the files beside a WAL database cannot be made, without which SQLite does not open it.
+// Nobody can change it there either, so it may be opened as immutable, unless its log still holds changes.
+bool IsImmutable(const std::string &path) {
+  struct statvfs system {};
+  if (statvfs(path.c_str(), &system) != 0 || (system.f_flag & ST_RDONLY) == 0) return false;
+  const auto log = Stat(path + "-wal");
+  return !log || log->size == 0;
+}
+
+std::string ImmutableUri(const std::string &path) {
+  std::string uri = "file:";
+  for (const char c : path) {
+    constexpr char kHex[] = "0123456789ABCDEF";
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '%' || c == '?' || c == '#') {
+      uri += {'%', kHex[byte >> 4], kHex[byte & 15]};
+    } else {
+      uri += c;
+    }
+  }
+  return uri + "?immutable=1";
 }
 
 }  // namespace
@@ -120,9 +145,11 @@ bool Statement::IsNull(int column) const {
 }
 
 Connection::Connection(const std::string &path, bool read_only) : path_(path), owner_(getpid()) {
-  const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+  const bool immutable = read_only && IsImmutable(path);
+  const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | (immutable ? SQLITE_OPEN_URI : 0) |
                     (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-  const int code = sqlite3_open_v2(path.c_str(), &handle_, flags, nullptr);
+  const std::string name = immutable ? ImmutableUri(path) : path;
+  const int code = sqlite3_open_v2(name.c_str(), &handle_, flags, nullptr);
   if (code != SQLITE_OK) {
     const int number = handle_ != nullptr ? sqlite3_system_errno(handle_) : 0;
     sqlite3_close(handle_);

@@ -1,5 +1,6 @@
 #include "store/run_store.h"
 
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <thread>
@@ -238,6 +239,29 @@ TEST_F(StoreTest, ADamagedDatabaseIsNamed) {
   std::string message;
   EXPECT_EQ(StatusOf([&] { Store store(Root()); }, &message), Status::kCorrupt);
   EXPECT_THAT(message, HasSubstr("trainyard.db"));
+}
+
+// A disk that is really read-only: what is there can be read, and a change says why it cannot be made.
+TEST_F(StoreTest, ReadOnlyDisk) {
+  const std::string disk = Path("disk");
+  MakeDirs(disk);
+  if (mount("none", disk.c_str(), "tmpfs", 0, "size=16m") != 0) GTEST_SKIP() << "SKIP: mounting a tmpfs needs root";
+  {
+    Store writable(disk + "/workspace");
+    RunRecord run;
+    run.id = "kept";
+    run.experiment = "e";
+    writable.runs().Create(run);
+  }
+  EXPECT_EQ(mount("none", disk.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, ""), 0);
+  {
+    Store readable(disk + "/workspace");
+    EXPECT_EQ(readable.runs().State("kept"), RunState::kNotStarted);
+    std::string message;
+    EXPECT_EQ(StatusOf([&] { readable.runs().SetTag("kept", "a", "b"); }, &message), Status::kPermission);
+    EXPECT_THAT(message, HasSubstr("read-only file system"));
+  }
+  umount(disk.c_str());
 }
 
 class FormatTest : public StoreTest {
