@@ -36,15 +36,6 @@ constexpr int64_t kLockPatienceMs = 5000;
 constexpr int64_t kFoldEveryMs = 10000;
 constexpr uint64_t kLargeJournalBytes = 4 << 20;
 
-ProcessIdentity Self() {
-  ProcessIdentity identity;
-  identity.pid = getpid();
-  identity.start_time = ProcessStartTime(identity.pid);
-  identity.boot_id = BootId();
-  identity.hostname = HostName();
-  return identity;
-}
-
 // An observer may hold it for the moment in which it finds out that we are only just coming.
 UniqueFd TakeRunLock(const RunLayout &layout) {
   UniqueFd fd = OpenFile(layout.Lock(), O_RDWR | O_CREAT);
@@ -74,7 +65,7 @@ class Supervisor {
         lock_(TakeRunLock(layout_)),
         store_(std::make_unique<Store>(options.workspace, OpenOptions())),
         run_(store_->runs().Get(options.run_id)),
-        book_(store_.get(), options.run_id, Self()) {
+        book_(store_.get(), options.run_id, ThisProcess()) {
     if (IsFinal(run_.state)) {
       throw Error::InvalidState("run '" + run_.id + "' is " + std::string(RunStateName(run_.state)) + " already");
     }

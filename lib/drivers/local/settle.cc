@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "launch/launcher.h"
+#include "util/boot.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -113,6 +114,15 @@ void TryTo(const char *what, const std::string &run_id, const std::function<void
 }
 
 }  // namespace
+
+ProcessIdentity ThisProcess() {
+  ProcessIdentity identity;
+  identity.pid = getpid();
+  identity.start_time = ProcessStartTime(identity.pid);
+  identity.boot_id = BootId();
+  identity.hostname = HostName();
+  return identity;
+}
 
 void Outcome::Reserve() const {
   const UniqueFd fd(open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));

@@ -27,6 +27,9 @@ class Outcome {
   std::string path_;
 };
 
+// For the records: who submits, who supervises.
+ProcessIdentity ThisProcess();
+
 // Renames code/outputs to outputs and code/logs to logs; what is already in place stays.
 void CollectOutputs(const RunLayout &run);
 

@@ -1,17 +1,12 @@
 // Submitting to the local driver: what can be checked is checked first, then the run is recorded, then its supervisor
 // started.
-#include <sys/types.h>
-#include <unistd.h>
-
-#include <cstdlib>
-
 #include "core/run_id.h"
 #include "drivers/local/local_driver.h"
 #include "drivers/local/preflight.h"
+#include "drivers/local/settle.h"
 #include "engine/runtime.h"
 #include "launch/launcher.h"
 #include "store/snapshot.h"
-#include "util/boot.h"
 #include "util/build_id.h"
 #include "util/clock.h"
 #include "util/error.h"
@@ -20,15 +15,6 @@
 
 namespace trainyard {
 namespace {
-
-ProcessIdentity ThisProcess() {
-  ProcessIdentity identity;
-  identity.pid = getpid();
-  identity.start_time = ProcessStartTime(identity.pid);
-  identity.boot_id = BootId();
-  identity.hostname = HostName();
-  return identity;
-}
 
 RunRecord MakeRecord(const std::string &experiment, const Job &job) {
   RunRecord run;
