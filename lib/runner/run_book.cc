@@ -58,6 +58,7 @@ void RunBook::Finish(RunState state, const RunError &error, const std::map<std::
   if (state == RunState::kCanceled) states.push_back(RunState::kCancelRequested);
   states.push_back(state);
   const std::optional<RunError> reason = error.code.empty() ? std::nullopt : std::optional<RunError>(error);
+  // NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores): the analyzer does not follow the exception to its use
   const int64_t started = MonotonicMs();
   bool said = false;
   for (;;) {
