@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that the system packages for some work are there.
 #
-#   sh scripts/setup.sh <group>...      groups: build torch tests lint install abi ffi
+#   sh scripts/setup.sh <group>...      groups: build torch python tests lint abi ffi
 #
 # Nothing missing: returns at once, without the network. Missing and root: says which and why, and installs them with apt-get.
 # Missing and not root: prints the one command to run, and exits 3.

@@ -1,5 +1,6 @@
 /*
  * trainyard/error.h: statuses and errors.
+ *
  * Threads: an error is immutable; any thread may read it.
  */
 #ifndef TRAINYARD_ERROR_H_

@@ -1,7 +1,9 @@
 /*
- * trainyard/event.h: what happens in a run, as a stream: states, log lines, metrics, progress.
- * Events are read from the workspace's files by position, so a slow reader loses nothing, and any number of readers in
- * any number of processes are independent. Threads: one stream is used by one thread at a time.
+ * trainyard/event.h: what happens in a run, as a stream: states, log lines, metrics, progress. Events are read from
+ * the workspace's files by position, so a slow reader loses nothing, and any number of readers in any number of
+ * processes are independent.
+ *
+ * Threads: one stream is used by one thread at a time.
  */
 #ifndef TRAINYARD_EVENT_H_
 #define TRAINYARD_EVENT_H_

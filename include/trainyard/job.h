@@ -1,6 +1,8 @@
 /*
  * trainyard/job.h: the description of what to run. A job is a builder: it may be changed until it is submitted, and
- * submitted many times. Threads: one thread at a time, except for calls that take `const ty_job *`.
+ * submitted many times.
+ *
+ * Threads: one thread at a time, except for calls that take `const ty_job *`.
  */
 #ifndef TRAINYARD_JOB_H_
 #define TRAINYARD_JOB_H_

@@ -1,5 +1,6 @@
 /*
  * trainyard/log.h: the library's own messages. It prints nothing by itself.
+ *
  * Threads: ty_log_set_callback may be called at any time; the callback may run on any thread, several at once.
  */
 #ifndef TRAINYARD_LOG_H_

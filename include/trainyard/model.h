@@ -1,5 +1,6 @@
 /*
  * trainyard/model.h: registered, versioned sets of files.
+ *
  * Threads: all calls on one model may run concurrently.
  */
 #ifndef TRAINYARD_MODEL_H_

@@ -1,6 +1,8 @@
 /*
- * trainyard/predict.h: use a trained model in this process. Loads the engine and LibTorch into the process on first use
- * and keeps them. Threads: all calls on one predictor may run concurrently; one warm predictor serves all threads.
+ * trainyard/predict.h: use a trained model in this process. Loads the engine and LibTorch into the process on first
+ * use and keeps them.
+ *
+ * Threads: all calls on one predictor may run concurrently; one warm predictor serves all threads.
  */
 #ifndef TRAINYARD_PREDICT_H_
 #define TRAINYARD_PREDICT_H_

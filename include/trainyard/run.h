@@ -1,7 +1,8 @@
 /*
- * trainyard/run.h: one execution of a job, as a future: submit, look, wait, cancel, read what it left.
- * A run outlives the program that submitted it; ty_run_get attaches again by id. Not when that program is PID 1 of a
+ * trainyard/run.h: one execution of a job, as a future: submit, look, wait, cancel, read what it left. A run
+ * outlives the program that submitted it; ty_run_get attaches again by id. Not when that program is PID 1 of a
  * container, a service whose control group is killed, or a Slurm step: start it under `systemd-run --scope` there.
+ *
  * Threads: all calls on one run may run concurrently.
  */
 #ifndef TRAINYARD_RUN_H_

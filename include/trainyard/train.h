@@ -1,6 +1,19 @@
 /*
- * trainyard/train.h: the settings of a training job. ty_train_config_describe lists every key with type, default, range
- * and meaning. Threads: one thread at a time, except for calls that take `const ty_train_config *`.
+ * trainyard/train.h: the settings of a training job. ty_train_config_describe lists every key with type, default,
+ * range and meaning.
+ *
+ * Most used: data.directory; model.architecture (squeezenet1_1, resnet18, resnet34, resnet50), model.weights (a
+ * .safetensors or .pth file, https://...#<sha256>, model:NAME[:VERSION]; empty: random), model.mode (finetune,
+ * feature); train.epochs (25), train.batch_size (4), train.seed (0); optimizer.lr (0.001), optimizer.momentum
+ * (0.9); schedule.step_size (7), schedule.gamma (0.1); device (auto).
+ *
+ * What a training run tells: the metrics train/loss, train/accuracy, val/loss, val/accuracy, learning_rate,
+ * epoch_seconds and images_per_second with the epoch (from 1) as step; train/loss_step; at the end
+ * best_val_accuracy, best_epoch and, when there were any, bad_images. Progress events: {"epoch", "epochs", "step",
+ * "steps", "phase", "loss", "accuracy", "images_per_second", "time_left_ms"}. What it leaves:
+ * outputs/model.safetensors and outputs/model.json of the best epoch, and outputs/checkpoints/ to go on from.
+ *
+ * Threads: one thread at a time, except for calls that take `const ty_train_config *`.
  */
 #ifndef TRAINYARD_TRAIN_H_
 #define TRAINYARD_TRAIN_H_

@@ -1,5 +1,6 @@
 /*
  * trainyard/version.h: versions, and where the runtime parts are.
+ *
  * Threads: all calls may run concurrently.
  */
 #ifndef TRAINYARD_VERSION_H_

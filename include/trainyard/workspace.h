@@ -1,5 +1,6 @@
 /*
  * trainyard/workspace.h: where everything is kept. The root handle.
+ *
  * Threads: all calls on one workspace may run concurrently.
  */
 #ifndef TRAINYARD_WORKSPACE_H_

@@ -2,7 +2,9 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <functional>
 #include <mutex>
@@ -53,7 +55,7 @@ std::vector<std::pair<std::string, std::string>> TorchDirectories(const std::str
     const std::string root = variable;
     // A directory as -DTorch_ROOT takes it, an unpacked wheel, or the library directory itself.
     for (const char *below : {"/lib", "/torch/lib", ""}) {
-      if (PathExists(root + below + "/" + kTorchCpu)) {
+      if (access((root + below + "/" + kTorchCpu).c_str(), R_OK) == 0) {
         found.emplace_back(root + below, "TRAINYARD_TORCH_DIR");
         return found;
       }
@@ -104,8 +106,9 @@ LoadedTorch OpenTorch(const std::string &runtime) {
   std::vector<std::string> tried;
   for (const auto &[directory, reason] : directories) {
     const std::string path = JoinPath(directory, kTorchCpu);
-    if (!PathExists(path)) {
-      tried.push_back("'" + path + "' (" + reason + "; no such file)");
+    if (access(path.c_str(), R_OK) != 0) {
+      tried.push_back("'" + path + "' (" + reason + "; " +
+                      (errno == ENOENT ? "no such file" : "no permission to read it") + ")");
       continue;
     }
     if (!present.empty()) {
@@ -118,7 +121,7 @@ LoadedTorch OpenTorch(const std::string &runtime) {
     LoadedTorch torch{true, false};
     // CUDA's hooks are fixed at the first torch call: the CUDA library must be there before.
     const std::string cuda_path = JoinPath(directory, kTorchCuda);
-    if (PathExists(cuda_path) && HasCudaDevice()) {
+    if (access(cuda_path.c_str(), R_OK) == 0 && HasCudaDevice()) {
       torch.cuda = dlopen(cuda_path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) != nullptr;
       if (!torch.cuda)
         Log(LogLevel::kWarning, "a GPU is there, but '" + cuda_path + "' cannot be loaded: " + DlError());
