@@ -45,6 +45,21 @@ TY_API ty_status ty_job_new_shell(const char *source_directory, const char *line
                                   ty_error **err) TY_NOEXCEPT;
 
 /**
+ * A job that runs a script of the source directory: a .py file with the environment's Python (else python3, else
+ * python, of PATH), a .sh file with /bin/sh, any other file as a program of its own. Its arguments are the script
+ * parameters in the order in which they were first set, then what ty_job_add_argument adds.
+ *
+ * @param source_directory  copied at submit; the script starts in the copy
+ * @param script   path of the script inside the source directory, relative to it
+ * @param out_job  [out] free with ty_job_free
+ * @param err      [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_job_new_script(const char *source_directory, const char *script, ty_job **out_job,
+                                   ty_error **err) TY_NOEXCEPT;
+
+/**
  * A job that trains a model with the library's own engine.
  *
  * @param config   the settings; copied
@@ -109,6 +124,18 @@ TY_API ty_status ty_job_set_display_name(ty_job *job, const char *name, ty_error
  * @since 0.1
  */
 TY_API ty_status ty_job_add_argument(ty_job *job, const char *argument, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Set a parameter of the script: the arguments `name value`, or `name` alone when the value is empty.
+ * @param job    the job; TY_ERR_INVALID_ARGUMENT unless it was made by ty_job_new_script
+ * @param name   as the script reads it, such as "--learning-rate"; not empty
+ * @param value  the value; "" for a bare flag; NULL takes the parameter back
+ * @param err    [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_job_set_script_parameter(ty_job *job, const char *name, const char *value,
+                                             ty_error **err) TY_NOEXCEPT;
 
 /**
  * Set an environment variable of the ranks. The others are those of the submitting process. The value is recorded with

@@ -1,5 +1,6 @@
 #include "trainyard/job.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "capi/handles.h"
@@ -73,6 +74,19 @@ ty_status ty_job_new_shell(const char *source_directory, const char *line, ty_jo
   });
 }
 
+ty_status ty_job_new_script(const char *source_directory, const char *script, ty_job **out_job,
+                            ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_out(out_job, "out_job");
+    Job job;
+    job.kind = RunKind::kScript;
+    job.source_directory = capi::Utf8(source_directory, "source_directory");
+    job.script = capi::Utf8(script, "script");
+    job.Check();
+    *out_job = Release(std::move(job));
+  });
+}
+
 ty_status ty_job_new_train(const ty_train_config *config, ty_job **out_job, ty_error **err) noexcept {
   return guard(err, [&] {
     require_out(out_job, "out_job");
@@ -122,6 +136,28 @@ ty_status ty_job_add_argument(ty_job *job, const char *argument, ty_error **err)
     if (target.kind == RunKind::kTrain)
       throw Error::InvalidArgument("a training job takes no arguments: use its settings");
     target.arguments.push_back(std::move(text));
+  });
+}
+
+ty_status ty_job_set_script_parameter(ty_job *job, const char *name, const char *value, ty_error **err) noexcept {
+  return ChangeJob(job, err, [&](Job &target) {
+    const std::string key = capi::Utf8(name, "name");
+    if (target.kind != RunKind::kScript) {
+      throw Error::InvalidArgument("only a script job takes script parameters: use ty_job_add_argument");
+    }
+    if (key.empty()) throw Error::InvalidArgument("a script parameter must have a name");
+    auto &parameters = target.script_parameters;
+    const auto same = [&](const auto &parameter) { return parameter.first == key; };
+    if (value == nullptr) {
+      std::erase_if(parameters, same);
+      return;
+    }
+    const auto found = std::find_if(parameters.begin(), parameters.end(), same);
+    if (found != parameters.end()) {
+      found->second = capi::Utf8(value, "value");
+    } else {
+      parameters.emplace_back(key, capi::Utf8(value, "value"));
+    }
   });
 }
 

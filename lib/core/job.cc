@@ -19,7 +19,8 @@ RunKind KindFromJson(const Json &json) {
   const std::string name = json.AsString();
   if (name == "command") return RunKind::kCommand;
   if (name == "train") return RunKind::kTrain;
-  throw Error::InvalidArgument(json.path() + " must be 'command' or 'train', got '" + name + "'",
+  if (name == "script") return RunKind::kScript;
+  throw Error::InvalidArgument(json.path() + " must be 'command', 'script' or 'train', got '" + name + "'",
                                {{"key", json.path()}});
 }
 
@@ -68,6 +69,42 @@ Retries RetriesFromJson(const Json &json) {
   return retries;
 }
 
+Json ParametersToJson(const std::vector<std::pair<std::string, std::string>> &parameters) {
+  Json json = Json::Array();
+  for (const auto &[name, value] : parameters) {
+    Json pair = Json::Object();
+    pair.Set("name", name).Set("value", value);
+    json.Append(pair);
+  }
+  return json;
+}
+
+std::vector<std::pair<std::string, std::string>> ParametersFromJson(const Json &json) {
+  std::vector<std::pair<std::string, std::string>> parameters;
+  for (const Json &pair : json.Items()) {
+    pair.CheckKeys({"name", "value"});
+    parameters.emplace_back(pair.Get("name").AsString(), pair.GetString("value", ""));
+  }
+  return parameters;
+}
+
+// What a script job names lies inside its source directory.
+void CheckScript(const Job &job) {
+  if (job.source_directory.empty()) {
+    throw Error::InvalidArgument("a script job needs the source directory that its script is in");
+  }
+  const std::string &script = job.script;
+  bool inside = !script.empty() && script[0] != '/';
+  for (std::string_view part : Split(script, '/')) inside = inside && part != "..";
+  if (!inside) {
+    throw Error::InvalidArgument("script '" + script + "' must be a path inside the source directory, relative to it",
+                                 {{"script", script}});
+  }
+  for (const auto &[name, value] : job.script_parameters) {
+    if (name.empty()) throw Error::InvalidArgument("a script parameter has no name");
+  }
+}
+
 void CheckVariableName(const std::string &name) {
   if (!name.empty() && name.find('=') == std::string::npos) return;
   throw Error::InvalidArgument("variable name '" + name + "' must not be empty and must not contain '='");
@@ -81,6 +118,30 @@ void CheckTag(std::string_view key, std::string_view value) {
                                "' must have a key of 1 to 100 bytes and a value of at most 1000");
 }
 
+ScriptLanguage LanguageOf(std::string_view script) {
+  if (script.ends_with(".py")) return ScriptLanguage::kPython;
+  return script.ends_with(".sh") ? ScriptLanguage::kShell : ScriptLanguage::kProgram;
+}
+
+std::vector<std::string> Job::Command(const std::string &interpreter) const {
+  std::vector<std::string> argv = command;
+  if (!shell_command.empty()) {
+    argv = {"/bin/sh", "-c", arguments.empty() ? shell_command : shell_command + " \"$@\"", "sh"};
+  }
+  if (kind == RunKind::kScript) {
+    const ScriptLanguage language = LanguageOf(script);
+    if (language == ScriptLanguage::kPython) argv = {interpreter, script};
+    if (language == ScriptLanguage::kShell) argv = {"/bin/sh", script};
+    if (language == ScriptLanguage::kProgram) argv = {"./" + script};
+    for (const auto &[name, value] : script_parameters) {
+      argv.push_back(name);
+      if (!value.empty()) argv.push_back(value);
+    }
+  }
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  return argv;
+}
+
 void Job::Check() const {
   if (!run_id.empty()) CheckRunId(run_id);
   if (kind == RunKind::kTrain) {
@@ -92,12 +153,22 @@ void Job::Check() const {
       throw Error::InvalidArgument("a training job runs as one process: leave the process count at 1");
     }
     train->CheckComplete();
+  } else if (kind == RunKind::kScript) {
+    if (!command.empty() || !shell_command.empty()) {
+      throw Error::InvalidArgument("a script job takes no command: give it either a script or a command");
+    }
+    CheckScript(*this);
   } else {
     if (command.empty() == shell_command.empty()) {
       throw Error::InvalidArgument("a command job needs a command: either a program with arguments, or one shell line");
     }
     if (!command.empty() && command[0].empty()) throw Error::InvalidArgument("the command's program is empty");
-    if (train) throw Error::InvalidArgument("a command job takes no training settings");
+  }
+  if (kind != RunKind::kTrain && train) {
+    throw Error::InvalidArgument("a " + std::string(RunKindName(kind)) + " job takes no training settings");
+  }
+  if (kind != RunKind::kScript && (!script.empty() || !script_parameters.empty())) {
+    throw Error::InvalidArgument("only a script job takes a script and its parameters: make it with ty_job_new_script");
   }
   if (environment != "system") {
     throw Error(Status::kUnsupported, "environment '" + environment + "' is not known: only 'system' is");
@@ -125,6 +196,8 @@ Json Job::ToJson() const {
   if (!source_directory.empty()) json.Set("source_directory", source_directory);
   if (!command.empty()) json.Set("command", command);
   if (!shell_command.empty()) json.Set("shell_command", shell_command);
+  if (!script.empty()) json.Set("script", script);
+  if (!script_parameters.empty()) json.Set("script_parameters", ParametersToJson(script_parameters));
   if (!arguments.empty()) json.Set("arguments", arguments);
   if (!variables.empty()) json.Set("variables", variables);
   if (!secrets.empty()) {
@@ -142,7 +215,7 @@ Json Job::ToJson() const {
 
 Job Job::FromJson(const Json &json) {
   json.CheckKeys({"schema_version", "kind", "run_id", "display_name", "source_directory", "command", "shell_command",
-                  "arguments", "variables", "secret_names", "environment", "compute", "resources", "retries",
+                  "script", "script_parameters", "arguments", "variables", "secret_names", "environment", "compute", "resources", "retries",
                   "process_count", "train", "tags"});
   const int64_t version = json.GetInt64("schema_version", kSchemaVersion);
   if (version < 1 || version > kSchemaVersion) {
@@ -157,6 +230,8 @@ Job Job::FromJson(const Json &json) {
   job.source_directory = json.GetString("source_directory", "");
   job.command = json.GetStringList("command");
   job.shell_command = json.GetString("shell_command", "");
+  job.script = json.GetString("script", "");
+  if (auto v = json.Find("script_parameters")) job.script_parameters = ParametersFromJson(*v);
   job.arguments = json.GetStringList("arguments");
   job.variables = json.GetStringMap("variables");
   // Values of secrets are never in JSON; whoever runs the job gets them through memory.

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/run.h"
@@ -30,17 +31,27 @@ struct Retries {
 // Of a tag or property; throws Error::InvalidArgument unless the key has 1 to 100 bytes and the value at most 1000.
 void CheckTag(std::string_view key, std::string_view value);
 
+// What runs a script, by the end of its name.
+enum class ScriptLanguage {
+  kPython,   // .py
+  kShell,    // .sh: /bin/sh
+  kProgram,  // anything else: the file itself, which must be executable
+};
+ScriptLanguage LanguageOf(std::string_view script);
+
 struct Job {
   static constexpr int64_t kSchemaVersion = 1;
   static constexpr int32_t kMaxProcessCount = 1024;
 
-  RunKind kind = RunKind::kCommand;  // kCommand or kTrain
+  RunKind kind = RunKind::kCommand;  // not kHost
   std::string run_id;                // chosen by the caller; empty = made at submit
   std::string display_name;
   std::string source_directory;        // copied into the run; empty = the run starts in an empty directory
   std::vector<std::string> command;    // argv; empty for kTrain or when `shell_command` is set
   std::string shell_command;           // one line for /bin/sh -c
-  std::vector<std::string> arguments;  // appended to the command
+  std::string script;                  // kScript: a file of the source directory, relative to it
+  std::vector<std::pair<std::string, std::string>> script_parameters;  // in order; an empty value: the bare name
+  std::vector<std::string> arguments;  // appended to the command, or after the script's parameters
   std::map<std::string, std::string> variables;
   std::map<std::string, std::string> secrets;  // values never leave memory: JSON holds their names only
   std::string environment = "system";
@@ -53,6 +64,10 @@ struct Job {
 
   // Throws Error::InvalidArgument: what is missing or does not fit together, and which call sets it.
   void Check() const;
+
+  // What a rank executes, before its environment is known: argv[0] is `interpreter` for a script that needs one (see
+  // ScriptLanguage). Empty for a training job.
+  std::vector<std::string> Command(const std::string &interpreter) const;
 
   // job.json. `Hash` is the SHA-256 of the canonical form without run_id.
   Json ToJson() const;

@@ -274,7 +274,21 @@ const std::vector<double> &TrainConfig::GetNumberList(std::string_view key) cons
   return std::get<std::vector<double>>(values_[IndexOf(key, kNumberList)]);
 }
 
+namespace {
+
+bool IsDevice(std::string_view name) {
+  if (name == "auto" || name == "cpu" || name == "cuda") return true;
+  const auto number = name.starts_with("cuda:") ? ParseInt64(name.substr(5)) : std::nullopt;
+  return number && *number >= 0 && *number < 1024;
+}
+
+}  // namespace
+
 void TrainConfig::CheckComplete() const {
+  if (const std::string &device = GetString("device"); !IsDevice(device)) {
+    throw Error::InvalidArgument("setting 'device' must be auto, cpu, cuda or cuda:N, got '" + device + "'",
+                                 {{"key", "device"}});
+  }
   const bool whole = !GetString("data.directory").empty();
   const bool parts = !GetString("data.train_directory").empty() || !GetString("data.validation_directory").empty();
   if (whole && parts) {

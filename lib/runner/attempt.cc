@@ -19,6 +19,8 @@ namespace {
 constexpr std::chrono::seconds kCancelGrace{5};  // as ty_run_cancel says
 constexpr std::chrono::seconds kLeftoverGrace{2};
 constexpr int64_t kTickMs = 1000;
+// Not at once: a rank that has just been started uses nothing yet.
+constexpr int64_t kFirstSampleMs = 200;
 constexpr int64_t kSampleEveryMs = 5000;
 // A rank that lost its peers ends before the one that left them has written its traceback: how long to wait for it.
 constexpr int64_t kEvidenceMs = 3000;
@@ -42,7 +44,6 @@ class Attempt {
       return result_;
     }
     plan_.on_start();
-    Sample();
     Watch();
     return result_;
   }
@@ -52,7 +53,7 @@ class Attempt {
 
   void Watch() {
     int64_t next_tick = MonotonicMs() + kTickMs;
-    int64_t next_sample = MonotonicMs() + kSampleEveryMs;
+    int64_t next_sample = MonotonicMs() + kFirstSampleMs;
     for (;;) {
       Collect();
       const int64_t now = MonotonicMs();

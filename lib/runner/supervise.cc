@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "core/job.h"
+#include "drivers/local/preflight.h"
 #include "drivers/local/settle.h"
 #include "runner/attempt.h"
 #include "runner/prepare.h"
@@ -221,13 +222,8 @@ class Supervisor {
 
   std::vector<std::string> Command() const {
     if (job_.kind == RunKind::kTrain) return {"/proc/self/exe", "train", options_.workspace, run_.id};
-    std::vector<std::string> command = job_.command;
-    if (!job_.shell_command.empty()) {
-      const std::string line = job_.arguments.empty() ? job_.shell_command : job_.shell_command + " \"$@\"";
-      command = {"/bin/sh", "-c", line, "sh"};
-    }
-    command.insert(command.end(), job_.arguments.begin(), job_.arguments.end());
-    return command;
+    const bool python = job_.kind == RunKind::kScript && LanguageOf(job_.script) == ScriptLanguage::kPython;
+    return job_.Command(python ? FindPython(job_) : "");
   }
 
   std::map<std::string, std::string> Variables(int32_t attempt) const {

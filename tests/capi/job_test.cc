@@ -124,6 +124,28 @@ TEST_F(JobTest, ATrainingJobCopiesItsSettings) {
   EXPECT_EQ(ToJson(copy), ToJson(train));
 }
 
+TEST_F(JobTest, ScriptParametersKeepTheirPlaceAndCanBeTakenBack) {
+  TyJob script;
+  ASSERT_OK(ty_job_new_script("/src", "train.py", script.out(), err));
+  EXPECT_OK(ty_job_set_script_parameter(script, "--lr", "0.1", err));
+  EXPECT_OK(ty_job_set_script_parameter(script, "--gone", "x", err));
+  EXPECT_OK(ty_job_set_script_parameter(script, "--fast", "", err));
+  EXPECT_OK(ty_job_set_script_parameter(script, "--lr", "0.2", err));
+  EXPECT_OK(ty_job_set_script_parameter(script, "--gone", nullptr, err));
+  EXPECT_EQ(ty_job_set_script_parameter(script, "", "x", err), TY_ERR_INVALID_ARGUMENT);
+  const Json json = Json::Parse(ToJson(script), "job");
+  EXPECT_EQ(json.Find("script_parameters")->Dump(), R"([{"name":"--lr","value":"0.2"},{"name":"--fast","value":""}])");
+  TyJob copy;
+  ASSERT_OK(ty_job_from_json(ToJson(script).c_str(), copy.out(), err));
+  EXPECT_EQ(ToJson(copy), ToJson(script));
+
+  EXPECT_EQ(ty_job_set_script_parameter(job, "--lr", "1", err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_NE(err.message().find("ty_job_add_argument"), std::string::npos) << err.message();
+  TyJob outside;
+  EXPECT_EQ(ty_job_new_script("/src", "../train.py", outside.out(), err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_EQ(ty_job_new_script("/src", "/train.py", outside.out(), err), TY_ERR_INVALID_ARGUMENT);
+}
+
 class ValidateTest : public WorkspaceTest {
  protected:
   Json Validate(const TyJob &job) {

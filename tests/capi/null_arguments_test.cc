@@ -215,6 +215,8 @@ class NullArguments : public WorkspaceTest {
     table.Add("ty_job_new_command", &ty_job_new_command, Any(nullptr), In("argv", &argv[0]), Any(size_t{1}),
               Out("out_job", &job_out));
     table.Add("ty_job_new_shell", &ty_job_new_shell, Any(nullptr), In("line", "true"), Out("out_job", &job_out));
+    table.Add("ty_job_new_script", &ty_job_new_script, In("source_directory", "/tmp"), In("script", "a.sh"),
+              Out("out_job", &job_out));
     table.Add("ty_job_new_train", &ty_job_new_train, In("config", config.get()), Out("out_job", &job_out));
     table.Add("ty_job_from_json", &ty_job_from_json, In("json", "{}"), Out("out_job", &job_out));
     table.Add("ty_job_to_json", &ty_job_to_json, In("job", jb), Out("out_json", &text));
@@ -222,6 +224,8 @@ class NullArguments : public WorkspaceTest {
     table.Add("ty_job_set_run_id", &ty_job_set_run_id, In("job", jb), Any(nullptr));
     table.Add("ty_job_set_display_name", &ty_job_set_display_name, In("job", jb), Any(nullptr));
     table.Add("ty_job_add_argument", &ty_job_add_argument, In("job", jb), In("argument", "a"));
+    table.Add("ty_job_set_script_parameter", &ty_job_set_script_parameter, In("job", jb), In("name", "--n"),
+              Any(nullptr));
     table.Add("ty_job_set_variable", &ty_job_set_variable, In("job", jb), In("name", "N"), Any(nullptr));
     table.Add("ty_job_set_secret", &ty_job_set_secret, In("job", jb), In("name", "N"), Any(nullptr));
     table.Add("ty_job_set_process_count", &ty_job_set_process_count, In("job", jb), Any(1));

@@ -47,6 +47,55 @@ TEST(Job, RoundTripsThroughJsonWithoutSecretValues) {
   EXPECT_EQ(read.secrets.at("TOKEN"), "");
 }
 
+Job ScriptJob(const std::string &script) {
+  Job job;
+  job.kind = RunKind::kScript;
+  job.source_directory = "/src";
+  job.script = script;
+  job.script_parameters = {{"--lr", "0.1"}, {"--fast", ""}, {"--data", "a b"}};
+  job.arguments = {"last"};
+  return job;
+}
+
+TEST(Job, ScriptGetsItsParametersInOrderAndAnEmptyValueIsABareFlag) {
+  const std::vector<std::string> tail = {"--lr", "0.1", "--fast", "--data", "a b", "last"};
+  const auto command = [&](const std::string &script, std::vector<std::string> head) {
+    head.insert(head.end(), tail.begin(), tail.end());
+    EXPECT_EQ(ScriptJob(script).Command("/env/python"), head) << script;
+  };
+  command("sub/train.py", {"/env/python", "sub/train.py"});
+  command("run.sh", {"/bin/sh", "run.sh"});
+  command("program", {"./program"});
+}
+
+TEST(Job, ScriptRoundTripsThroughJson) {
+  const Job job = ScriptJob("train.py");
+  const Job read = Job::Parse(job.ToJson().Dump(), "job");
+  EXPECT_EQ(read.kind, RunKind::kScript);
+  EXPECT_EQ(read.script, "train.py");
+  EXPECT_EQ(read.script_parameters, job.script_parameters);
+  EXPECT_EQ(read.Hash(), job.Hash());
+  read.Check();
+}
+
+TEST(Job, ScriptMustLieInsideItsSourceDirectory) {
+  for (const char *script : {"", "/abs/train.py", "../train.py", "a/../../train.py"}) {
+    EXPECT_THAT(MessageOf([&] { ScriptJob(script).Check(); }), HasSubstr("inside the source directory")) << script;
+  }
+  Job job = ScriptJob("train.py");
+  job.source_directory = "";
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("source directory"));
+  job = ScriptJob("train.py");
+  job.command = {"python3"};
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("either a script or a command"));
+}
+
+TEST(Job, OnlyAScriptJobTakesScriptParameters) {
+  Job job = CommandJob();
+  job.script_parameters = {{"--lr", "1"}};
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("ty_job_new_script"));
+}
+
 TEST(Job, HashIsOfTheJobNotOfItsRunId) {
   Job job = CommandJob();
   const std::string hash = job.Hash();

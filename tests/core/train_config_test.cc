@@ -90,6 +90,19 @@ TEST(TrainConfig, RangesAndChoicesAreChecked) {
               HasSubstr("did you mean 'resnet18'?"));
 }
 
+TEST(TrainConfig, DeviceIsCheckedBeforeAnythingRuns) {
+  TrainConfig config;
+  config.SetString("data.directory", "/a");
+  for (const char *device : {"auto", "cpu", "cuda", "cuda:0", "cuda:7"}) {
+    config.SetString("device", device);
+    EXPECT_NO_THROW(config.CheckComplete()) << device;
+  }
+  for (const char *device : {"gpu", "cuda:", "cuda:-1", "cuda:x", "CUDA", ""}) {
+    config.SetString("device", device);
+    EXPECT_THAT(MessageOf([&] { config.CheckComplete(); }), HasSubstr("auto, cpu, cuda or cuda:N")) << device;
+  }
+}
+
 TEST(TrainConfig, SaysWhatIsMissing) {
   TrainConfig config;
   EXPECT_THAT(MessageOf([&] { config.CheckComplete(); }), HasSubstr("set 'data.directory'"));

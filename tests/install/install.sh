@@ -37,7 +37,7 @@ for file in $sources; do
   "$compiler" -std=c99 -Wall -Wextra -pedantic -Werror -D_POSIX_C_SOURCE=200809L "$file" $flags -lm -o "$work/by-pkg-config/$(basename "$file" .c)"
 done
 
-cmake -S "$here/package" -B "$work/by-cmake" -DCMAKE_C_COMPILER="$compiler" -DCMAKE_PREFIX_PATH="$prefix" \
+cmake -G Ninja -S "$here/package" -B "$work/by-cmake" -DCMAKE_C_COMPILER="$compiler" -DCMAKE_PREFIX_PATH="$prefix" \
   "-DSOURCES=$(echo $sources | tr ' ' ';')" -DCMAKE_C_FLAGS=-D_POSIX_C_SOURCE=200809L >"$work/cmake.log" 2>&1 || { cat "$work/cmake.log"; exit 1; }
 cmake --build "$work/by-cmake" >"$work/cmake.log" 2>&1 || { cat "$work/cmake.log"; exit 1; }
 

@@ -25,7 +25,38 @@ bool IsProgram(const std::string &path) {
   return !IsDirectory(path) && access(path.c_str(), X_OK) == 0;
 }
 
-// As execvp would find it, with the PATH that the ranks will have.
+// The PATH that the ranks will have.
+std::string SearchPath(const Job &job) {
+  if (const auto own = job.variables.find("PATH"); own != job.variables.end()) return own->second;
+  const char *inherited = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe)
+  return inherited == nullptr ? "/usr/bin:/bin" : inherited;
+}
+
+// As execvp would find it; empty when it does not.
+std::string FindProgram(const std::string &program, const std::string &search) {
+  for (std::string_view directory : Split(search, ':')) {
+    std::string path = JoinPath(directory.empty() ? "." : directory, program);
+    if (IsProgram(path)) return path;
+  }
+  return "";
+}
+
+void CheckScript(const Job &job) {
+  const std::string path = JoinPath(job.source_directory, job.script);
+  if (!PathExists(path)) {
+    throw Error::NotFound("script '" + job.script + "' is not in the source directory '" + job.source_directory +
+                              "': name it relative to that directory",
+                          {{"path", path}, {"script", job.script}});
+  }
+  if (IsDirectory(path)) throw Error::InvalidArgument("script '" + path + "' is a directory", {{"path", path}});
+  if (LanguageOf(job.script) == ScriptLanguage::kPython) FindPython(job);
+  if (LanguageOf(job.script) == ScriptLanguage::kProgram && !IsProgram(path)) {
+    throw Error(Status::kPermission,
+                "script '" + path + "' is neither a .py nor a .sh file nor executable: chmod +x, or use a command job",
+                {{"path", path}});
+  }
+}
+
 void CheckProgram(const Job &job) {
   if (job.command.empty()) return;  // /bin/sh is always there
   const std::string &program = job.command[0];
@@ -44,13 +75,8 @@ void CheckProgram(const Job &job) {
     }
     return;
   }
-  const auto own = job.variables.find("PATH");
-  const char *inherited = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe)
-  const std::string search =
-      own != job.variables.end() ? own->second : (inherited == nullptr ? "/usr/bin:/bin" : inherited);
-  for (std::string_view directory : Split(search, ':')) {
-    if (IsProgram(JoinPath(directory.empty() ? "." : directory, program))) return;
-  }
+  const std::string search = SearchPath(job);
+  if (!FindProgram(program, search).empty()) return;
   throw Error::NotFound("program '" + program + "' is not in PATH (" + search + ")", {{"path", program}});
 }
 
@@ -84,11 +110,24 @@ void ResolvePaths(Job *job) {
 
 void CheckBeforeSubmit(const Job &job, Store *store) {
   if (!job.source_directory.empty()) CheckDirectory(job.source_directory, "source directory");
-  if (job.train) {
-    CheckTraining(*job.train, store);
-  } else {
-    CheckProgram(job);
+  switch (job.kind) {
+    case RunKind::kTrain:
+      return CheckTraining(*job.train, store);
+    case RunKind::kScript:
+      return CheckScript(job);
+    default:
+      return CheckProgram(job);
   }
+}
+
+std::string FindPython(const Job &job) {
+  const std::string search = SearchPath(job);
+  for (const char *name : {"python3", "python"}) {
+    if (!FindProgram(name, search).empty()) return name;
+  }
+  throw Error::NotFound("script '" + job.script + "' needs Python, and neither python3 nor python is in PATH (" +
+                            search + "): install one, or give the job an environment",
+                        {{"script", job.script}});
 }
 
 WeightsSource ParseWeights(const std::string &text) {

@@ -13,6 +13,9 @@ void ResolvePaths(Job *job);
 
 // Throws what would keep the job from starting: source directory, program, data directories, weights, registered model.
 void CheckBeforeSubmit(const Job &job, Store *store);
+// The name of the Python that runs the job's script where no environment brings one: from the ranks' PATH. Error
+// kNotFound when there is none.
+std::string FindPython(const Job &job);
 
 // Where model.weights of a training job comes from.
 struct WeightsSource {

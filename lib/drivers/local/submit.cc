@@ -1,5 +1,7 @@
 // Submitting to the local driver: what can be checked is checked first, then the run is recorded, then its supervisor
 // started.
+#include <algorithm>
+
 #include "core/run_id.h"
 #include "drivers/local/local_driver.h"
 #include "drivers/local/preflight.h"
@@ -31,6 +33,16 @@ RunRecord MakeRecord(const std::string &experiment, const Job &job) {
   return run;
 }
 
+// The rules that leave files out of snapshots may have left out the script.
+void CheckScriptTaken(const Job &job, const SnapshotManifest &snapshot) {
+  if (job.kind != RunKind::kScript) return;
+  const auto is_script = [&](const SnapshotEntry &entry) { return entry.path == job.script; };
+  if (std::any_of(snapshot.entries.begin(), snapshot.entries.end(), is_script)) return;
+  throw Error::NotFound("script '" + job.script + "' is in '" + job.source_directory +
+                            "', but stays out of the run's copy of it: change the ignore rule that leaves it out",
+                        {{"script", job.script}});
+}
+
 void StartSupervisor(const std::string &runner, const std::string &workspace, const std::string &id, const Job &job) {
   DetachedCommand command;
   command.program = runner;
@@ -60,7 +72,11 @@ RunRecord LocalDriver::Submit(const std::string &experiment, const Job &requeste
   CheckBeforeSubmit(job, store().get());
 
   RunRecord run = MakeRecord(experiment, job);
-  if (!job.source_directory.empty()) run.snapshot_id = TakeSnapshot(job.source_directory, &store()->objects()).id;
+  if (!job.source_directory.empty()) {
+    const SnapshotManifest snapshot = TakeSnapshot(job.source_directory, &store()->objects());
+    CheckScriptTaken(job, snapshot);
+    run.snapshot_id = snapshot.id;
+  }
   const RunStore::Created created = store()->runs().Create(run, {RunState::kStarting});
   if (created.existed) return created.run;
   const std::string &id = created.run.id;

@@ -39,9 +39,8 @@ Json CommandOf(const Job &job) {
     command.Append("trainyard-runner").Append("train");
     return command;
   }
-  if (!job.shell_command.empty()) command.Append("/bin/sh").Append("-c").Append(job.shell_command);
-  for (const std::string &part : job.command) command.Append(part);
-  for (const std::string &argument : job.arguments) command.Append(argument);
+  const bool python = job.kind == RunKind::kScript && LanguageOf(job.script) == ScriptLanguage::kPython;
+  for (const std::string &part : job.Command(python ? "python3" : "")) command.Append(part);
   return command;
 }
 

@@ -133,15 +133,17 @@ ImageFolder ReadImageFolder(const std::string &root) {
         {{"path", root}});
   }
   std::string empty;
+  size_t empty_count = 0;
   for (size_t label = 0; label < folder.classes.size(); ++label) {
     size_t before = folder.samples.size();
     Walker(static_cast<int64_t>(label), &folder.samples).Walk(folder.root + "/" + folder.classes[label]);
     if (folder.samples.size() == before) {
       empty.append(empty.empty() ? "" : ", ").append(folder.classes[label]);
+      ++empty_count;
     }
   }
   if (!empty.empty()) {
-    throw Error::NotFound("no image in the class folder " + empty + " of '" + root + "'; the extensions are " +
+    throw Error::NotFound(std::string(empty_count == 1 ? "no image in the class folder " : "no image in the class folders ") + empty + " of '" + root + "'; the extensions are " +
                               ExtensionList() + "; add images or remove the folder",
                           {{"path", root}, {"classes", empty}});
   }

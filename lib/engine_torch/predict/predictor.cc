@@ -162,6 +162,24 @@ at::Tensor Predictor::TransformBytes(const at::Tensor &bytes) const {
   return images;
 }
 
+// Networks shrink images layer by layer; which size is too small shows only when a layer has nothing left.
+at::Tensor Predictor::ProbabilitiesOfAnySize(const at::Tensor &images) const {
+  try {
+    return Probabilities(images);
+  } catch (const c10::OutOfMemoryError &) {
+    throw;
+  } catch (const c10::Error &error) {
+    // The two ways in which LibTorch's convolution and pooling say so.
+    const std::string_view text = error.what_without_backtrace();
+    const bool small = text.find("can't be greater than actual input size") != std::string_view::npos ||
+                       text.find("Output size is too small") != std::string_view::npos;
+    if (!small) throw;
+    throw Error(Status::kUnsupported, "images of " + std::to_string(images.size(3)) + " x " +
+                                          std::to_string(images.size(2)) +
+                                          " pixels are too small for this model: give larger ones");
+  }
+}
+
 void Predictor::Tensor(const DLTensor &input, float *output, size_t count) const {
   const c10::InferenceMode guard;
   const at::Tensor images = ViewOfDlpack(input);
@@ -190,7 +208,7 @@ void Predictor::Tensor(const DLTensor &input, float *output, size_t count) const
   for (size_t first = 0; first < total; first += kBatch) {
     const auto part =
         images.narrow(0, static_cast<int64_t>(first), static_cast<int64_t>(std::min(kBatch, total - first)));
-    const at::Tensor probabilities = Probabilities(bytes ? TransformBytes(part) : part);
+    const at::Tensor probabilities = bytes ? Probabilities(TransformBytes(part)) : ProbabilitiesOfAnySize(part);
     std::memcpy(output + first * classes().size(), probabilities.const_data_ptr(), probabilities.nbytes());
   }
 }

@@ -42,6 +42,7 @@ class Predictor {
 
  private:
   at::Tensor Probabilities(const at::Tensor &images) const;  // [n, classes] float32 on the CPU
+  at::Tensor ProbabilitiesOfAnySize(const at::Tensor &images) const;
   at::Tensor TransformBytes(const at::Tensor &bytes) const;
 
   ModelDescription description_;

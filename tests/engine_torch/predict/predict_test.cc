@@ -226,7 +226,8 @@ TEST_F(PredictTest, TensorsThatCannotBeUsedAreErrors) {
   EXPECT_EQ(Tensor(View(data.data(), kDLFloat, 32, huge, nullptr), &output).status, 1);
   EXPECT_EQ(Tensor(View(nullptr, kDLFloat, 32, shape, nullptr), &output).status, 1);
   EXPECT_THAT(Tensor(View(data.data(), kDLFloat, 32, two, nullptr), &output).message, HasSubstr("need 6"));
-  EXPECT_FALSE(Tensor(View(data.data(), kDLFloat, 32, tiny, nullptr), &output).ok());
+  EXPECT_EQ(Tensor(View(data.data(), kDLFloat, 32, tiny, nullptr), &output).status, 9);
+  EXPECT_THAT(Tensor(View(data.data(), kDLFloat, 32, tiny, nullptr), &output).message, HasSubstr("too small"));
   EXPECT_TRUE(Tensor(View(data.data(), kDLFloat, 32, none, nullptr), &output).ok());
   DLTensor cuda = View(data.data(), kDLFloat, 32, shape, nullptr);
   cuda.device = {kDLCUDA, 99};

@@ -1,6 +1,7 @@
 //! The C API through `extern "C"` alone, without any crate. Prints "ok" when everything is as the headers say.
 
-use std::ffi::{c_char, c_int, c_void, CStr, CString};
+use std::ffi::{CStr, CString};
+use std::os::raw::{c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 
 const OK: i32 = 0;
