@@ -215,8 +215,8 @@ Json Job::ToJson() const {
 
 Job Job::FromJson(const Json &json) {
   json.CheckKeys({"schema_version", "kind", "run_id", "display_name", "source_directory", "command", "shell_command",
-                  "script", "script_parameters", "arguments", "variables", "secret_names", "environment", "compute", "resources", "retries",
-                  "process_count", "train", "tags"});
+                  "script", "script_parameters", "arguments", "variables", "secret_names", "environment", "compute",
+                  "resources", "retries", "process_count", "train", "tags"});
   const int64_t version = json.GetInt64("schema_version", kSchemaVersion);
   if (version < 1 || version > kSchemaVersion) {
     throw Error(Status::kVersion, json.path() + ".schema_version is " + std::to_string(version) +

@@ -46,10 +46,10 @@ struct Job {
   RunKind kind = RunKind::kCommand;  // not kHost
   std::string run_id;                // chosen by the caller; empty = made at submit
   std::string display_name;
-  std::string source_directory;        // copied into the run; empty = the run starts in an empty directory
-  std::vector<std::string> command;    // argv; empty for kTrain or when `shell_command` is set
-  std::string shell_command;           // one line for /bin/sh -c
-  std::string script;                  // kScript: a file of the source directory, relative to it
+  std::string source_directory;      // copied into the run; empty = the run starts in an empty directory
+  std::vector<std::string> command;  // argv; empty for kTrain or when `shell_command` is set
+  std::string shell_command;         // one line for /bin/sh -c
+  std::string script;                // kScript: a file of the source directory, relative to it
   std::vector<std::pair<std::string, std::string>> script_parameters;  // in order; an empty value: the bare name
   std::vector<std::string> arguments;  // appended to the command, or after the script's parameters
   std::map<std::string, std::string> variables;

@@ -28,6 +28,12 @@ double CpuSeconds(const std::vector<ProcessInfo> &processes) {
   return seconds;
 }
 
+uint64_t LargestEnded() {
+  rusage ended{};
+  getrusage(RUSAGE_CHILDREN, &ended);
+  return static_cast<uint64_t>(ended.ru_maxrss) << 10;
+}
+
 uint64_t HostMemoryInUse() {
   std::ifstream file("/proc/meminfo");
   std::string name, unit;
@@ -70,8 +76,11 @@ void Sampler::Sample(const std::vector<ProcessInfo> &processes) {
   uint64_t resident = 0;
   for (const ProcessInfo &process : processes) resident += process.resident_bytes;
   Append("system/cpu_percent", std::max(0.0, cpu_seconds - last_cpu_seconds_) / elapsed * 100);
-  // The last sample comes when all have ended: its zero is not what the run used last.
-  if (!processes.empty() || step_ == 0) Append("system/memory_bytes", static_cast<double>(resident));
+  // Not the zero of a process that has just been started, nor of the last sample, which comes when all have ended.
+  if (resident > 0) {
+    has_memory_ = true;
+    Append("system/memory_bytes", static_cast<double>(resident));
+  }
   Append("system/host_memory_bytes", static_cast<double>(HostMemoryInUse()));
   if (!gpus_opened_) {
     gpus_opened_ = true;
@@ -87,6 +96,8 @@ void Sampler::Sample(const std::vector<ProcessInfo> &processes) {
 }
 
 void Sampler::Close() {
+  // Of a run too short to be seen at work: the largest process that was collected.
+  if (!has_memory_) Append("system/memory_bytes", static_cast<double>(LargestEnded()));
   journal_.Close();
 }
 

@@ -32,6 +32,7 @@ class Sampler {
   std::unique_ptr<GpuMonitor> gpus_;
   bool gpus_opened_ = false;
   bool failed_ = false;
+  bool has_memory_ = false;
   int64_t step_ = 0;
   int64_t last_time_ms_ = 0;
   double last_cpu_seconds_ = 0;

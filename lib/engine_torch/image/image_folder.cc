@@ -143,9 +143,10 @@ ImageFolder ReadImageFolder(const std::string &root) {
     }
   }
   if (!empty.empty()) {
-    throw Error::NotFound(std::string(empty_count == 1 ? "no image in the class folder " : "no image in the class folders ") + empty + " of '" + root + "'; the extensions are " +
-                              ExtensionList() + "; add images or remove the folder",
-                          {{"path", root}, {"classes", empty}});
+    throw Error::NotFound(
+        std::string(empty_count == 1 ? "no image in the class folder " : "no image in the class folders ") + empty +
+            " of '" + root + "'; the extensions are " + ExtensionList() + "; add images or remove the folder",
+        {{"path", root}, {"classes", empty}});
   }
   return folder;
 }
