@@ -32,6 +32,8 @@ binutils              | torch     | readelf    | reads which libraries LibTorch 
 libgtest-dev          | tests     | -          | GoogleTest
 libgmock-dev          | tests     | -          | GoogleTest's matchers
 locales               | tests     | -          | numbers must be read and written alike where people write 0,5
+python3               | tests     | python3    | the tests of the Python packages
+python3-numpy         | tests     | -          | NumPy's numbers as metrics
 python3-venv          | python    | -          | the environment of the tests that compare with Python's torch
 clang-format          | lint      | clang-format | checks the formatting
 clang-tidy            | lint      | clang-tidy   | static analysis

@@ -129,7 +129,7 @@ int main(int argc, char **argv) {
   double accuracy = 0;
   check(ty_run_get_metric_value(run, "best_val_accuracy", &accuracy, &error), "accuracy");
   ty_model *model = NULL;
-  check(ty_run_register_model(run, name, "outputs", &model, &error), "register");
+  check(ty_run_register_model(run, name, "outputs", NULL, &model, &error), "register");
   ty_predictor *predictor = NULL;
   check(ty_predictor_open_model(model, option(argc, argv, "--device", "auto"), &predictor, &error), "predictor");
   ty_prediction *prediction = NULL;

@@ -425,7 +425,7 @@ TY_API ty_status ty_run_download_files(const ty_run *run, const char *prefix, co
                                        ty_error **err) TY_NOEXCEPT;
 
 /**
- * Add a file to the run.
+ * Add a file to the run. One that is in its place already, because the run wrote it there, is fine.
  *
  * @param run   the run
  * @param name  "outputs/..." or "logs/..."; no ".." in it
@@ -439,16 +439,18 @@ TY_API ty_status ty_run_upload_file(const ty_run *run, const char *name, const c
 /**
  * Register a model from files of the run.
  *
- * @param run         the run; it may still be going on
- * @param model_name  1 to 250 of letters, digits, '-', '_', '.'
- * @param path        a file or directory of the run, such as "outputs" or "outputs/model.safetensors"; NULL: "outputs"
- * @param out_model   [out, optional] version = highest version ever of this name + 1; free with ty_model_free
- * @param err         [out, optional]
+ * @param run            the run; it may still be going on
+ * @param model_name     1 to 250 of letters, digits, '-', '_', '.'
+ * @param path           a file or directory of the run, such as "outputs" or "outputs/model.safetensors"; NULL:
+ * "outputs"
+ * @param metadata_json  NULL, or an object as for ty_model_register
+ * @param out_model      [out, optional] version = highest version ever of this name + 1; free with ty_model_free
+ * @param err            [out, optional]
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_NO_SPACE, TY_ERR_IO
  * @since 0.1
  */
 TY_API ty_status ty_run_register_model(const ty_run *run, const char *model_name, const char *path,
-                                       ty_model **out_model, ty_error **err) TY_NOEXCEPT;
+                                       const char *metadata_json, ty_model **out_model, ty_error **err) TY_NOEXCEPT;
 
 /**
  * Put the run's source directory, as it was at submit, into a directory.

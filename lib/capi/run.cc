@@ -392,13 +392,13 @@ ty_status ty_run_upload_file(const ty_run *run, const char *name, const char *pa
   });
 }
 
-ty_status ty_run_register_model(const ty_run *run, const char *model_name, const char *path, ty_model **out_model,
-                                ty_error **err) noexcept {
+ty_status ty_run_register_model(const ty_run *run, const char *model_name, const char *path, const char *metadata_json,
+                                ty_model **out_model, ty_error **err) noexcept {
   return guard(err, [&] {
     capi::clear_out(out_model);
     require_handle(run, "run");
     require(model_name, "model_name");
-    ModelRecord wanted;
+    ModelRecord wanted = ModelMetadataFromJson(capi::OptionalString(metadata_json));
     wanted.name = model_name;
     ModelRecord made =
         run->driver->RegisterModelFromRun(run->id, path == nullptr ? "outputs" : path, std::move(wanted));

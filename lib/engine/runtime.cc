@@ -18,6 +18,7 @@ namespace trainyard {
 namespace {
 
 constexpr char kRunnerName[] = "trainyard-runner";
+constexpr char kLibraryName[] = "libtrainyard.so";
 
 struct Choice {
   std::mutex mutex;
@@ -38,8 +39,8 @@ std::optional<std::string> Objection(const std::string &directory) {
                          : "its runner cannot be executed: " + std::string(strerror(errno));
 }
 
-// The directory of the library or program that this code is in.
-std::string OwnDirectory() {
+// The library or program that this code is in; empty when that cannot be known.
+std::string OwnPath() {
   Dl_info info{};
   if (dladdr(reinterpret_cast<void *>(&RuntimeDirectory), &info) == 0 || info.dli_fname == nullptr) return "";
   std::string path = info.dli_fname;
@@ -49,7 +50,11 @@ std::string OwnDirectory() {
   if (real == nullptr) return "";
   path = real;
   free(real);  // NOLINT(cppcoreguidelines-no-malloc): realpath's own
-  return ParentPath(path);
+  return path;
+}
+
+bool IsLibrary(const std::string &path) {
+  return BaseName(path).starts_with(kLibraryName) && access(path.c_str(), R_OK) == 0;
 }
 
 std::vector<std::string> Candidates() {
@@ -59,8 +64,9 @@ std::vector<std::string> Candidates() {
     found.emplace_back(variable);  // a wrong value must be told, not skipped over
     return found;
   }
-  const std::string own = OwnDirectory();
-  if (own.empty()) return found;
+  const std::string own_path = OwnPath();
+  if (own_path.empty()) return found;
+  const std::string own = ParentPath(own_path);
   found.push_back(own);                                                     // a program of the runtime directory itself
   found.push_back(AbsolutePath(JoinPath(own, "../libexec/trainyard")));     // <prefix>/lib
   found.push_back(AbsolutePath(JoinPath(own, "../../libexec/trainyard")));  // <prefix>/lib/<architecture>
@@ -100,6 +106,26 @@ std::string RuntimeDirectory() {
 
 std::string RunnerPath() {
   return JoinPath(RuntimeDirectory(), kRunnerName);
+}
+
+std::string LibraryPath() {
+  const std::string own = OwnPath();
+  if (IsLibrary(own)) return own;
+  const char *variable = std::getenv("TRAINYARD_LIBRARY");  // NOLINT(concurrency-mt-unsafe)
+  if (variable != nullptr && *variable != '\0') return variable;
+  // <prefix>/libexec/trainyard; <prefix>/lib, or <prefix>/lib/<architecture>.
+  const std::string lib = AbsolutePath(JoinPath(RuntimeDirectory(), "../../lib"));
+  if (!IsDirectory(lib)) return "";
+  std::vector<std::string> directories = {lib};
+  for (const DirEntry &entry : ListDir(lib)) {
+    if (entry.name.find("-linux-") != std::string::npos) directories.push_back(JoinPath(lib, entry.name));
+  }
+  for (const std::string &directory : directories) {
+    for (const DirEntry &entry : ListDir(directory)) {
+      if (IsLibrary(JoinPath(directory, entry.name))) return JoinPath(directory, entry.name);
+    }
+  }
+  return "";
 }
 
 }  // namespace trainyard

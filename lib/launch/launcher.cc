@@ -59,6 +59,7 @@ std::vector<std::string> RankVariableNames() {
           "TRAINYARD_JOURNAL_DIR",
           "TRAINYARD_ATTEMPT",
           "TRAINYARD_RUN_DIR",
+          "TRAINYARD_LIBRARY",
           "AZUREML_*",
           "MLFLOW_RUN_ID"};
 }

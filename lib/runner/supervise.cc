@@ -9,15 +9,16 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 
 #include "core/job.h"
 #include "drivers/local/preflight.h"
 #include "drivers/local/settle.h"
+#include "engine/runtime.h"
 #include "runner/attempt.h"
 #include "runner/prepare.h"
+#include "runner/rank_environment.h"
 #include "runner/run_beat.h"
 #include "runner/run_book.h"
 #include "runner/secret_mask.h"
@@ -52,10 +53,6 @@ UniqueFd TakeRunLock(const RunLayout &layout) {
   [[maybe_unused]] const ssize_t count = pwrite(fd.get(), text.data(), text.size(), 0);
   return fd;
 }
-
-const char *EnvironmentVariable(const char *name) {
-  return std::getenv(name);
-}  // NOLINT(concurrency-mt-unsafe)
 
 class Supervisor {
  public:
@@ -227,28 +224,28 @@ class Supervisor {
   }
 
   std::map<std::string, std::string> Variables(int32_t attempt) const {
-    std::map<std::string, std::string> variables = job_.variables;
-    for (const auto &[name, value] : options_.secrets) variables[name] = value;
-    // So that lines reach the log when they are printed, not when a buffer is full.
-    if (EnvironmentVariable("PYTHONUNBUFFERED") == nullptr) variables.emplace("PYTHONUNBUFFERED", "1");
-    // OpenMP's threads spin while they wait; beside any other busy process that slows training down several times. It
-    // is read when LibTorch is loaded, so only who starts the rank can set it.
-    const bool own_policy =
-        EnvironmentVariable("GOMP_SPINCOUNT") != nullptr || EnvironmentVariable("OMP_WAIT_POLICY") != nullptr;
-    if (job_.kind == RunKind::kTrain && !own_policy) variables.emplace("GOMP_SPINCOUNT", "1000");
-    std::map<std::string, std::string> own = {
-        {kRunIdVariable, run_.id},
-        {"TRAINYARD_WORKSPACE", store_->layout().Root()},
-        {"TRAINYARD_EXPERIMENT", run_.experiment},
-        {"TRAINYARD_RUN_DIR", layout_.Root()},
-        {"TRAINYARD_JOURNAL_DIR", layout_.Journal()},
-        {"TRAINYARD_ATTEMPT", std::to_string(attempt)},
-        {"AZUREML_RUN_ID", run_.id},
-        {"AZUREML_ARM_PROJECT_NAME", run_.experiment},
-    };
-    if (!weights_path_.empty()) own["TRAINYARD_WEIGHTS_PATH"] = weights_path_;
-    for (const auto &[name, value] : own) variables[name] = value;
-    return variables;
+    RankEnvironment environment;
+    environment.job = &job_;
+    environment.run = &run_;
+    environment.workspace = store_->layout().Root();
+    environment.root_run_id = RootRunId();
+    environment.secrets = options_.secrets;
+    environment.weights_path = weights_path_;
+    environment.runtime_directory = RuntimeDirectory();
+    environment.library = LibraryPath();
+    environment.attempt = attempt;
+    return MakeRankVariables(environment);
+  }
+
+  std::string RootRunId() const {
+    std::string root = run_.id;
+    for (std::string parent = run_.parent_id; !parent.empty();) {
+      const auto record = store_->runs().Find(parent);
+      if (!record) break;  // deleted
+      root = record->id;
+      parent = record->parent_id;
+    }
+    return root;
   }
 
   // A power cut loses at most a second of metrics and log lines; long runs do not pile up journals.

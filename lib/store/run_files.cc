@@ -122,6 +122,12 @@ void RunFiles::Upload(const std::string &local_path, std::string_view name) cons
   CopyFile(local_path, path, /*replace=*/true);
 }
 
+bool RunFiles::IsSame(std::string_view name, const std::string &local_path) const {
+  const auto mine = Stat(Place(name));
+  const auto other = Stat(local_path);
+  return mine && other && mine->device == other->device && mine->inode == other->inode;
+}
+
 void RunFiles::Download(std::string_view name, const std::string &local_path) const {
   const std::string source = Resolve(name);
   const std::string target = IsDirectory(local_path) ? JoinPath(local_path, BaseName(name)) : local_path;

@@ -27,6 +27,8 @@ class RunFiles {
   std::string Resolve(std::string_view name) const;
   // Copies a local file in as outputs/... or logs/... (atomically; an existing one is replaced).
   void Upload(const std::string &local_path, std::string_view name) const;
+  // Whether the local file is the run's file of that name itself.
+  bool IsSame(std::string_view name, const std::string &local_path) const;
   // Copies one file to `local_path` (a directory: under its base name).
   void Download(std::string_view name, const std::string &local_path) const;
   // Every file under `prefix` into `directory`, with its whole name below; answers how many.

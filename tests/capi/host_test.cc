@@ -105,7 +105,7 @@ TEST_F(HostTest, NothingOfTheHostIsChanged) {
     EXPECT_OK(ty_run_wait(run, TY_WAIT_FOREVER, &state, err));
     EXPECT_EQ(state, TY_RUN_COMPLETED);
     Model model;
-    EXPECT_OK(ty_run_register_model(run, "m", nullptr, model.out(), err));
+    EXPECT_OK(ty_run_register_model(run, "m", nullptr, nullptr, model.out(), err));
   };
   round();
   const HostState after = Look();

@@ -290,7 +290,7 @@ class NullArguments : public WorkspaceTest {
     table.Add("ty_run_upload_file", &ty_run_upload_file, In("run", rn), In("name", "outputs/n"),
               In("path", location.c_str()));
     table.Add("ty_run_register_model", &ty_run_register_model, In("run", rn), In("model_name", "m"), Any(nullptr),
-              OptionalOut(&model_out));
+              Any(nullptr), OptionalOut(&model_out));
     table.Add("ty_run_restore_snapshot", &ty_run_restore_snapshot, In("run", rn), In("directory", location.c_str()));
     table.Add("ty_run_delete", &ty_run_delete, In("run", rn));
   }

@@ -316,6 +316,11 @@ TEST_F(RunTest, UploadsStayInTheRun) {
   const std::string file = directory / "file";
   EXPECT_OK(ty_run_upload_file(run, "outputs/a/b", file.c_str(), err));
   EXPECT_EQ(ty_run_upload_file(run, "outputs/a/b", file.c_str(), err), TY_ERR_ALREADY_EXISTS);
+  EXPECT_EQ(ReadAll(file), "1");
+  // What a script wrote to its place, and then adds as well.
+  const std::string place = std::string(ty_workspace_location(workspace)) + "/runs/" + ty_run_id(run) + "/outputs/a/b";
+  EXPECT_OK(ty_run_upload_file(run, "outputs/a/b", place.c_str(), err));
+  EXPECT_EQ(ReadAll(place), "1");
   EXPECT_EQ(ty_run_upload_file(run, "outputs/none", (directory / "none").c_str(), err), TY_ERR_NOT_FOUND);
   for (const char *name :
        {"outputs/../x", "../x", "/x", "x", "outputs", "outputs/", "journal/0", "user_logs/x", "outputs/./x"}) {
@@ -327,14 +332,21 @@ TEST_F(RunTest, UploadsStayInTheRun) {
 TEST_F(RunTest, AModelIsRegisteredFromARun) {
   TyRun run = Complete("printf weights > outputs/model.bin; mkdir outputs/sub; printf x > outputs/sub/x");
   Model model;
-  ASSERT_OK(ty_run_register_model(run, "net", nullptr, model.out(), err));
+  ASSERT_OK(ty_run_register_model(run, "net", nullptr, nullptr, model.out(), err));
   EXPECT_EQ(ty_model_version(model), 1);
   EXPECT_STREQ(ty_model_run_id(model), ty_run_id(run));
-  ASSERT_OK(ty_run_register_model(run, "net", "outputs/model.bin", model.out(), err));
+  const char *metadata = R"({"tags":{"a":"b"},"properties":{"c":"d"},"framework":"PyTorch","description":"e"})";
+  ASSERT_OK(ty_run_register_model(run, "net", "outputs/model.bin", metadata, model.out(), err));
   EXPECT_EQ(ty_model_version(model), 2);
-  EXPECT_OK(ty_run_register_model(run, "net", "outputs/sub", nullptr, err));
-  EXPECT_EQ(ty_run_register_model(run, "net", "outputs/none", nullptr, err), TY_ERR_NOT_FOUND);
-  EXPECT_EQ(ty_run_register_model(run, "net", "../..", nullptr, err), TY_ERR_INVALID_ARGUMENT);
+  Text json;
+  ASSERT_OK(ty_model_to_json(model, json.out(), err));
+  for (const char *part : {R"("a": "b")", R"("c": "d")", R"("framework": "PyTorch")", R"("description": "e")"}) {
+    EXPECT_NE(json.str().find(part), std::string::npos) << json.str();
+  }
+  EXPECT_EQ(ty_run_register_model(run, "net", nullptr, R"({"tag":"a"})", nullptr, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_OK(ty_run_register_model(run, "net", "outputs/sub", nullptr, nullptr, err));
+  EXPECT_EQ(ty_run_register_model(run, "net", "outputs/none", nullptr, nullptr, err), TY_ERR_NOT_FOUND);
+  EXPECT_EQ(ty_run_register_model(run, "net", "../..", nullptr, nullptr, err), TY_ERR_INVALID_ARGUMENT);
   // Models outlive the run they came from, and objects that models need outlive pruning.
   EXPECT_OK(ty_run_delete(run, err));
   EXPECT_OK(ty_workspace_prune(workspace, "{}", 0, nullptr, err));

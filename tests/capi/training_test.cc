@@ -90,7 +90,7 @@ TEST_F(TrainingTest, TrainRegisterPredict) {
   EXPECT_EQ(Json::Parse(ReadAll(model_json), "model").GetString("architecture"), "squeezenet1_1");
 
   Model model;
-  ASSERT_OK(ty_run_register_model(run, "textures", nullptr, model.out(), err));
+  ASSERT_OK(ty_run_register_model(run, "textures", nullptr, nullptr, model.out(), err));
   EXPECT_EQ(ty_model_version(model), 1);
   // The model is the workspace's: it stays when its run goes.
   ASSERT_OK(ty_run_delete(run, err));

@@ -25,6 +25,13 @@ for file in "$libdir/libtrainyard.so" "$prefix"/libexec/trainyard/*; do
   if readelf -d "$file" 2>/dev/null | grep -E 'RPATH|RUNPATH'; then echo "^ $file"; exit 1; fi
 done
 
+# The Python packages find the library of their own prefix.
+if command -v python3 >/dev/null; then
+  found=$(TRAINYARD_LIBRARY='' PYTHONPATH="$prefix/libexec/trainyard/python:$prefix/libexec/trainyard/python/azureml_compat" python3 -B -c \
+    'from trainyard import _capi; import azureml.core; print(_capi.load().path)')
+  [ "$(realpath "$found")" = "$(realpath "$libdir/libtrainyard.so")" ] || { echo "the Python package loaded '$found'"; exit 1; }
+fi
+
 sources=$here/consumer.c
 if [ -e "$source/examples/c/quickstart.c" ]; then sources="$sources $source/examples/c/quickstart.c"; fi
 

@@ -242,6 +242,8 @@ void LocalDriver::UploadFile(const std::string &id, const std::string &name, con
   store()->runs().State(id);
   const RunFiles files(store()->RunPaths(id));
   if (!files.List(name, 1).files.empty() && files.List(name, 1).files[0].path == name) {
+    // A script of the run that wrote the file to its place adds it, too.
+    if (files.IsSame(name, path)) return;
     throw Error(Status::kAlreadyExists, "run '" + id + "' has a file '" + name + "' already: choose another name",
                 {{"run_id", id}, {"path", name}});
   }

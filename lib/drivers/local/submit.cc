@@ -50,6 +50,8 @@ void StartSupervisor(const std::string &runner, const std::string &workspace, co
   // A run submitted by a rank of another run is a run of its own.
   command.unset = RankVariableNames();
   command.variables = {{kSupervisorVariable, id}};
+  // The runtime directory may be apart from the library.
+  if (const std::string library = LibraryPath(); !library.empty()) command.variables["TRAINYARD_LIBRARY"] = library;
   Json secrets = Json::Object();
   for (const auto &[name, value] : job.secrets) secrets.Set(name, value);
   command.input = secrets.Dump();

@@ -1,0 +1,468 @@
+"""Runs, as scripts use them: Run.get_context() and what it gives."""
+
+import json
+import os
+import tempfile
+import time
+
+import trainyard
+from azureml.core._local import elsewhere
+from azureml.core.experiment import Experiment
+from azureml.core.workspace import Workspace
+from azureml.exceptions import RunEnvironmentException, ServiceException, UserErrorException
+
+# Where files of a run may be. Names that start otherwise are files of outputs/.
+_TREES = ("outputs", "logs", "user_logs", "system_logs", "azureml-logs")
+_FINAL = ("Completed", "Failed", "Canceled")
+# What the supervisor measures is not what the script logged.
+_SYSTEM_METRICS = "system/"
+
+
+def _file_name(name):
+    """The name of a run's file for what scripts write: "./outputs/a", "outputs/a", or "a", which is outputs/a."""
+    parts = [part for part in str(name).replace(os.sep, "/").split("/") if part not in ("", ".")]
+    if not parts or parts[0] not in _TREES:
+        parts.insert(0, "outputs")
+    return "/".join(parts)
+
+
+def _tag_value(value):
+    return "" if value is None else str(value)
+
+
+class _RunCalls:
+    """The calls that a run and an offline run have in common, over the runs of trainyard."""
+
+    _run = None
+    _place = staticmethod(_file_name)
+    name = property(lambda self: self.id)
+    id = property(lambda self: self._run.id)
+    tags = property(lambda self: dict(self._run.tags))
+    properties = property(lambda self: dict(self._run.properties))
+    status = property(lambda self: self.get_status())
+
+    # ---- metrics
+
+    def log(self, name, value, description="", step=None):
+        self._run.log(name, value, step)
+
+    def log_list(self, name, value, description=""):
+        self._run.log_list(name, value)
+
+    def log_row(self, name, description=None, **kwargs):
+        self._run.log_row(name, **kwargs)
+
+    def log_table(self, name, value, description=""):
+        self._run.log_table(name, value)
+
+    def log_image(self, name, path=None, plot=None, description=""):
+        # Scripts give a plot as the second argument, too.
+        if plot is None and hasattr(path, "savefig"):
+            path, plot = None, path
+        self._run.log_image(name, path, plot)
+
+    def log_confusion_matrix(self, name, value, description=""):
+        self._run.log_confusion_matrix(name, value)
+
+    def log_accuracy_table(self, name, value, description=""):
+        self._run.log_accuracy_table(name, value)
+
+    def log_predictions(self, name, value, description=""):
+        self._run.log_predictions(name, value)
+
+    def log_residuals(self, name, value, description=""):
+        self._run.log_residuals(name, value)
+
+    def flush(self, timeout_seconds=300):
+        self._run.flush()
+
+    # ---- tags and properties
+
+    def tag(self, key, value=None):
+        self._run.set_tag(key, _tag_value(value))
+
+    def set_tags(self, tags):
+        for key, value in tags.items():
+            self.tag(key, value)
+
+    def remove_tags(self, tags):
+        removed = {key: value for key, value in self.tags.items() if key in ([tags] if isinstance(tags, str) else tags)}
+        for key in removed:
+            self._run.remove_tag(key)
+        return removed
+
+    def get_tags(self):
+        return self.tags
+
+    def add_properties(self, properties):
+        for key, value in properties.items():
+            self._run.set_property(key, _tag_value(value))
+
+    def get_properties(self):
+        return self.properties
+
+    # ---- files
+
+    def upload_file(self, name, path_or_stream, datastore_name=None):
+        """A path, or anything with read()."""
+        if not hasattr(path_or_stream, "read"):
+            self._run.upload_file(self._place(name), path_or_stream)
+            return
+        with tempfile.TemporaryDirectory(prefix="trainyard-upload") as directory:
+            path = os.path.join(directory, "content")
+            with open(path, "wb") as file:
+                part = path_or_stream.read(1 << 20)
+                while part:
+                    file.write(part.encode() if isinstance(part, str) else part)
+                    part = path_or_stream.read(1 << 20)
+            self._run.upload_file(self._place(name), path)
+
+    def upload_files(self, names, paths, datastore_name=None):
+        if len(names) != len(paths):
+            raise UserErrorException("upload_files takes as many names as paths")
+        for name, path in zip(names, paths):
+            self.upload_file(name, path)
+
+    def upload_folder(self, name, path, datastore_name=None):
+        self._run.upload_folder(self._place(name), path)
+
+    def get_file_names(self):
+        return self._run.files()
+
+    def download_file(self, name, output_file_path=None, **_):
+        name = _file_name(name)
+        target = output_file_path or os.path.basename(name)
+        self._run.download_file(name, target)
+
+    def download_files(self, prefix=None, output_directory=None, output_paths=None, append_prefix=True, **_):
+        """All files whose names start with `prefix`, under their names; with append_prefix False without the prefix."""
+        prefix = _file_name(prefix).rstrip("/") if prefix else ""
+        names = [name for name in self._run.files() if name.startswith(prefix)]
+        for index, name in enumerate(names):
+            shown = name if append_prefix else name[len(prefix):].lstrip("/") or os.path.basename(name)
+            target = output_paths[index] if output_paths else os.path.join(output_directory or ".", shown)
+            os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+            self._run.download_file(name, target)
+
+    def get_all_logs(self, destination=None):
+        """Downloads the logs; answers their paths."""
+        destination = destination or os.path.join(tempfile.mkdtemp(prefix="trainyard-logs"), self.id)
+        paths = []
+        for name in self._run.files():
+            if not name.startswith(("logs/", "user_logs/", "system_logs/")):
+                continue
+            paths.append(os.path.join(destination, *name.split("/")))
+            os.makedirs(os.path.dirname(paths[-1]), exist_ok=True)
+            self._run.download_file(name, paths[-1])
+        return paths
+
+    # ---- children
+
+    def create_children(self, count=None, tag_key=None, tag_values=None):
+        """`count` children, or one for each of `tag_values` with the tag `tag_key`."""
+        if (count is None) == (tag_values is None) or (tag_key is None) != (tag_values is None):
+            raise UserErrorException("create_children takes either count, or tag_key with tag_values")
+        children = [self.child_run() for _ in range(len(tag_values) if count is None else count)]
+        for child, value in zip(children, tag_values or ()):
+            child.tag(tag_key, value)
+        return children
+
+    # ---- how it ends
+
+    def complete(self, _set_status=True):
+        self._run.complete()
+
+    def fail(self, error_details=None, error_code=None, _set_status=True):
+        message = error_details if error_details is None or isinstance(error_details, str) else str(error_details)
+        self._run.fail(message, error_code)
+
+    def cancel(self):
+        self._run.cancel()
+
+    def get_status(self):
+        return self._run.state
+
+    def start(self):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        return self._run.__exit__(kind, error, trace)
+
+    def get_secret(self, name):
+        from azureml.core.keyvault import Keyvault
+
+        return Keyvault().get_secret(name)
+
+    def get_secrets(self, secrets):
+        from azureml.core.keyvault import Keyvault
+
+        return Keyvault().get_secrets(secrets)
+
+    @property
+    def input_datasets(self):
+        from azureml.core.dataset import Inputs
+
+        return Inputs()
+
+    def __eq__(self, other):
+        return isinstance(other, _RunCalls) and self.id == other.id
+
+    def __hash__(self):
+        return hash(self.id)
+
+
+class Run(_RunCalls):
+    """A run of the workspace: the one this script is part of (get_context), or any by id."""
+
+    def __init__(self, experiment, run_id, outputs=None, _run=None, **_):
+        self._run = _run or _find(experiment.workspace, run_id)
+        self._experiment = experiment
+
+    @classmethod
+    def get_context(cls, allow_offline=True, used_for_context_manager=False, **_):
+        """The run that this process is part of; outside of one an _OfflineRun, or with allow_offline=False RunEnvironmentException."""
+        try:
+            run = trainyard.Run.get_context(allow_offline)
+        except trainyard.Error as error:
+            raise RunEnvironmentException(str(error)) from error
+        return _OfflineRun(_run=run) if isinstance(run, trainyard.OfflineRun) else cls(None, None, _run=run)
+
+    @staticmethod
+    def get(workspace, run_id):
+        return get_run(None, run_id, workspace=workspace)
+
+    @staticmethod
+    def list(experiment, type=None, tags=None, properties=None, status=None, include_children=False, _rehydrate_runs=True):
+        return experiment.get_runs(type=type, tags=tags, properties=properties, status=status, include_children=include_children)
+
+    # ---- what it is
+
+    @property
+    def experiment(self):
+        if self._experiment is None:
+            self._experiment = Experiment(Workspace(_location=self._run.workspace.location), self._run.experiment_name)
+        return self._experiment
+
+    @property
+    def number(self):
+        """Its place among the runs of its experiment, by the time they were made."""
+        for place, run_id in enumerate(reversed(list(self._run.workspace.run_ids(experiment=self._run.experiment_name))), 1):
+            if run_id == self.id:
+                return place
+        return 0
+
+    @property
+    def display_name(self):
+        return self._run.record()["display_name"]
+
+    @property
+    def type(self):
+        return "azureml.scriptrun"
+
+    @property
+    def parent(self):
+        parent = self._run.parent
+        return None if parent is None else Run(self.experiment, parent.id, _run=parent)
+
+    def get_details(self):
+        record = self._run.record()
+        job = record.get("job") or {}
+        command = job.get("command")
+        return {
+            "runId": self.id,
+            "target": record["compute"],
+            "status": record["state"],
+            "startTimeUtc": _utc(record["started_ms"]),
+            "endTimeUtc": _utc(record["ended_ms"]),
+            "services": {},
+            "properties": record["properties"],
+            "tags": record["tags"],
+            "inputDatasets": [],
+            "outputDatasets": [],
+            "runDefinition": {
+                "script": job.get("script"),
+                "command": command if isinstance(command, str) else " ".join(command or ()),
+                "arguments": job.get("arguments", []),
+                "target": record["compute"],
+                "nodeCount": int(os.environ.get("AZUREML_NODE_COUNT", 1)),
+                "environmentVariables": job.get("variables", {}),
+            },
+            "logFiles": {name: name for name in self._run.files() if name.startswith(("logs/", "user_logs/", "system_logs/"))},
+            "error": {"error": record["error"]} if record["error"] else None,
+            "warnings": [],
+        }
+
+    def get_details_with_logs(self):
+        details = self.get_details()
+        with tempfile.TemporaryDirectory(prefix="trainyard-logs") as directory:
+            for index, name in enumerate(details["logFiles"]):
+                path = os.path.join(directory, str(index))
+                self._run.download_file(name, path)
+                with open(path, errors="replace") as file:
+                    details["logFiles"][name] = file.read()
+        return details
+
+    def get_metrics(self, name=None, recursive=False, run_type=None, populate=False):
+        """{name: value, or list of values when it was logged more than once}; with `recursive` {run id: ...} of its children, too."""
+        if recursive:
+            found = {self.id: self.get_metrics(name)}
+            found.update((child.id, child.get_metrics(name)) for child in self.get_children(recursive=True))
+            return found
+        metrics = self._run.metrics()
+        return {key: value for key, value in metrics.items() if not key.startswith(_SYSTEM_METRICS) and name in (None, key)}
+
+    # ---- children
+
+    def child_run(self, name=None, run_id=None, outputs=None):
+        return Run(self.experiment, None, _run=self._run.start_child(name, run_id))
+
+    def get_children(self, recursive=False, tags=None, properties=None, type=None, status=None, _rehydrate_runs=True):
+        """Newest first."""
+        found = []
+        for child in select_runs(self.experiment.workspace, {"parent": self.id}, experiment=self.experiment, tags=tags,
+                                 properties=properties, status=status, include_children=True):
+            found.append(child)
+            if recursive:
+                found += child.get_children(True, tags, properties, type, status)
+        return iter(found)
+
+    def submit_child(self, *_, **__):
+        raise elsewhere("Run.submit_child", "children that are jobs of their own are submitted by ty_run_submit with a parent; for a child "
+                        "that this script itself executes use child_run()")
+
+    # ---- models
+
+    def register_model(self, model_name, model_path=None, tags=None, properties=None, model_framework=None, model_framework_version=None,
+                       description=None, datasets=None, sample_input_dataset=None, sample_output_dataset=None,
+                       resource_configuration=None, **_):
+        from azureml.core.model import Model, dataset_properties
+
+        path = None if model_path is None else _file_name(model_path)
+        everything = dict(properties or {}, **dataset_properties(datasets))
+        model = self._run.register_model(model_name, path, tags=tags, properties=everything, framework=model_framework,
+                                         framework_version=model_framework_version, description=description)
+        return Model(self.experiment.workspace, _model=model)
+
+    # ---- the rest
+
+    def wait_for_completion(self, show_output=False, wait_post_processing=False, raise_on_error=True):
+        state = self._run.wait()
+        details = self.get_details()
+        if state == "Failed" and raise_on_error:
+            from azureml.exceptions import ActivityFailedException
+
+            raise ActivityFailedException(json.dumps(details["error"], indent=4))
+        return details
+
+    def get_portal_url(self):
+        return "file://%s/runs/%s" % (self._run.workspace.location, self.id)
+
+    def get_environment(self):
+        raise elsewhere("Run.get_environment", "the environment of this script is the interpreter that runs it")
+
+    def restore_snapshot(self, snapshot_id=None, path=None):
+        target = path or os.path.join(".", "snapshot_" + self.id)
+        self._run.restore_snapshot(target)
+        return target
+
+    def __repr__(self):
+        return "Run(Experiment: %s,\nId: %s,\nType: %s,\nStatus: %s)" % (self._run.experiment_name, self.id, self.type, self.get_status())
+
+
+class _OfflineRun(_RunCalls):
+    """Outside of a run: prints what would be logged. It has no experiment and no workspace."""
+
+    _place = staticmethod(str)  # shown as the script calls it
+
+    def __init__(self, parent_run_id=None, run_id=None, _run=None, **_):
+        self._run = _run or trainyard.OfflineRun(run_id)
+        self.number = 0
+        self.type = "OfflineRun"
+        self._parent_run_id = parent_run_id
+
+    @property
+    def parent(self):
+        return None if self._run.parent is None else _OfflineRun(_run=self._run.parent)
+
+    def get_details(self):
+        return {"runId": self.id, "target": "local", "status": self.get_status(), "properties": self.properties, "logFiles": {}}
+
+    def get_metrics(self, name=None, recursive=False, run_type=None, populate=False):
+        return {key: value for key, value in self._run.metrics().items() if name in (None, key)}
+
+    def child_run(self, name=None, run_id=None, outputs=None):
+        return _OfflineRun(_run=self._run.start_child(name))
+
+    def get_children(self, recursive=False, **_):
+        return iter([_OfflineRun(_run=child) for child in self._run.children(recursive)])
+
+    def register_model(self, model_name, model_path=None, **_):
+        self._run.register_model(model_name, model_path)
+
+    def get_portal_url(self):
+        return ""
+
+    def __repr__(self):
+        return "_OfflineRun(Id: %s)" % self.id
+
+
+def get_run(experiment, run_id, rehydrate=True, clean_up=True, workspace=None):
+    """A run by id."""
+    workspace = workspace or (experiment.workspace if experiment is not None else Workspace())
+    run = _find(workspace, run_id)
+    return Run(experiment or Experiment(workspace, run.experiment_name), run_id, _run=run)
+
+
+def _find(workspace, run_id):
+    try:
+        return workspace._workspace.run(run_id)
+    except trainyard.NotFoundError as error:
+        raise ServiceException("RunNotFound: %s" % error) from error
+
+
+def select_runs(workspace, filters, experiment=None, tags=None, properties=None, status=None, include_children=False):
+    """Runs that match, newest first, one after the other as they are asked for."""
+    filters = dict(filters)
+    if status is not None:
+        filters["states"] = [status]
+    # The library looks for one pair; the others are looked at here.
+    for key, wanted in (("tag", tags), ("property", properties)):
+        first = _first(wanted)
+        if first is not None:
+            filters[key] = first
+    for run_id in workspace._workspace.run_ids(**filters):
+        run = workspace._workspace.run(run_id)
+        record = run.record()
+        if record["parent"] is not None and not include_children:
+            continue
+        if _has_all(record["tags"], tags) and _has_all(record["properties"], properties):
+            yield Run(experiment or Experiment(workspace, record["experiment"]), run_id, _run=run)
+
+
+def _first(wanted):
+    if not wanted:
+        return None
+    if isinstance(wanted, str):
+        return wanted
+    key, value = next(iter(wanted.items()))
+    return {str(key): _tag_value(value)}
+
+
+def _has_all(found, wanted):
+    if not wanted:
+        return True
+    if isinstance(wanted, str):
+        return wanted in found
+    return all(found.get(str(key)) == _tag_value(value) for key, value in wanted.items())
+
+
+def _utc(milliseconds):
+    if milliseconds is None:
+        return None
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000)) + ".%03dZ" % (milliseconds % 1000)
+
+
+__all__ = ["Run", "get_run"]
