@@ -8,6 +8,7 @@
 #define TRAINYARD_JOB_H_
 
 #include <trainyard/common.h>
+#include <trainyard/distribution.h>
 #include <trainyard/error.h>
 #include <trainyard/train.h>
 #include <trainyard/workspace.h>
@@ -116,9 +117,11 @@ TY_API ty_status ty_job_set_run_id(ty_job *job, const char *run_id, ty_error **e
 TY_API ty_status ty_job_set_display_name(ty_job *job, const char *name, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Add an argument after the command.
+ * Add an argument after the command. $NAME and ${NAME} in it, and in the command, become the value of that variable of
+ * the rank when it starts ($RANK, $NODE_RANK, $MASTER_ADDR, or any other of its environment). A name that is not set
+ * stays as written, and so does "$$".
  * @param job       the job; TY_ERR_INVALID_ARGUMENT for a training job
- * @param argument  passed as it is, no shell sees it
+ * @param argument  no shell sees it
  * @param err       [out, optional]
  * @return TY_OK
  * @since 0.1
@@ -161,15 +164,16 @@ TY_API ty_status ty_job_set_variable(ty_job *job, const char *name, const char *
 TY_API ty_status ty_job_set_secret(ty_job *job, const char *name, const char *value, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Start several ranks of the command on this machine, each with RANK, LOCAL_RANK, NODE_RANK, WORLD_SIZE,
- * LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
- * @param job    the job
- * @param count  1 (default) to 1024
- * @param err    [out, optional]
+ * Start several processes of the command. Without a distribution a job is one process, which finds the same variables
+ * (RANK=0, WORLD_SIZE=1, ...; see distribution.h). Several nodes on the local compute are simulated: each has a
+ * supervisor and a loopback address of its own.
+ * @param job           the job; a training job takes none
+ * @param distribution  how many, where, and who starts them; copied. NULL takes it back (default)
+ * @param err           [out, optional]
  * @return TY_OK
  * @since 0.1
  */
-TY_API ty_status ty_job_set_process_count(ty_job *job, int32_t count, ty_error **err) TY_NOEXCEPT;
+TY_API ty_status ty_job_set_distribution(ty_job *job, const ty_distribution *distribution, ty_error **err) TY_NOEXCEPT;
 
 /**
  * @param job       the job

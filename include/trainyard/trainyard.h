@@ -3,6 +3,7 @@
 #define TRAINYARD_TRAINYARD_H_
 
 #include <trainyard/common.h>
+#include <trainyard/distribution.h>
 #include <trainyard/error.h>
 #include <trainyard/event.h>
 #include <trainyard/job.h>

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "capi/guard.h"
+#include "core/distribution.h"
 #include "core/job.h"
 #include "core/metric.h"
 #include "core/model.h"
@@ -64,6 +65,10 @@ struct ty_string_list {
 struct ty_workspace {
   trainyard::capi::Origin origin;
   std::shared_ptr<trainyard::Driver> driver;
+};
+
+struct ty_distribution {
+  trainyard::Distribution distribution;
 };
 
 struct ty_job {

@@ -175,13 +175,15 @@ ty_status ty_job_set_secret(ty_job *job, const char *name, const char *value, ty
   });
 }
 
-ty_status ty_job_set_process_count(ty_job *job, int32_t count, ty_error **err) noexcept {
+ty_status ty_job_set_distribution(ty_job *job, const ty_distribution *distribution, ty_error **err) noexcept {
   return ChangeJob(job, err, [&](Job &target) {
-    if (count < 1 || count > Job::kMaxProcessCount) {
-      throw Error::InvalidArgument("the process count must be from 1 to " + std::to_string(Job::kMaxProcessCount) +
-                                   ", got " + std::to_string(count));
+    if (distribution == nullptr) {
+      target.distribution.reset();
+      return;
     }
-    target.process_count = count;
+    if (target.kind == RunKind::kTrain && distribution->distribution.process_count != 1)
+      throw Error::InvalidArgument("a training job runs as one process: it takes no distribution");
+    target.distribution = distribution->distribution;
   });
 }
 

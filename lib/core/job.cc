@@ -110,6 +110,19 @@ void CheckVariableName(const std::string &name) {
   throw Error::InvalidArgument("variable name '" + name + "' must not be empty and must not contain '='");
 }
 
+// Counts mean something only together with who starts the processes.
+void RefuseBareCounts(const Json &json) {
+  for (const char *key : {"process_count", "process_count_per_node", "node_count"}) {
+    if (!json.Has(key)) continue;
+    throw Error::InvalidArgument(
+        json.path() + "." + key +
+            ": a number of processes or nodes needs a distribution; make one with ty_distribution_new_pytorch, "
+            "_new_pytorch_per_node or _new_mpi and set it with ty_job_set_distribution (in JSON: \"distribution\": "
+            "{\"type\": \"pytorch\", \"process_count\": 4, \"node_count\": 1})",
+        {{"key", json.path() + "." + key}});
+  }
+}
+
 }  // namespace
 
 void CheckTag(std::string_view key, std::string_view value) {
@@ -149,8 +162,8 @@ void Job::Check() const {
     if (!command.empty() || !shell_command.empty() || !arguments.empty()) {
       throw Error::InvalidArgument("a training job takes no command and no arguments: use its settings");
     }
-    if (process_count != 1) {
-      throw Error::InvalidArgument("a training job runs as one process: leave the process count at 1");
+    if (RankCount() != 1) {
+      throw Error::InvalidArgument("a training job runs as one process: take its distribution back");
     }
     train->CheckComplete();
   } else if (kind == RunKind::kScript) {
@@ -174,9 +187,6 @@ void Job::Check() const {
     throw Error(Status::kUnsupported, "environment '" + environment + "' is not known: only 'system' is");
   }
   if (compute != "local") throw Error(Status::kNotFound, "compute '" + compute + "' is not known: only 'local' is");
-  if (process_count < 1 || process_count > kMaxProcessCount) {
-    throw Error::InvalidArgument("the process count must be from 1 to 1024, got " + std::to_string(process_count));
-  }
   if (resources.time_limit_ms <= 0) throw Error::InvalidArgument("the time limit must be at least 1 ms");
   for (const auto &[name, value] : variables) CheckVariableName(name);
   for (const auto &[name, value] : secrets) {
@@ -207,16 +217,17 @@ Json Job::ToJson() const {
   }
   json.Set("environment", environment).Set("compute", compute);
   json.Set("resources", ResourcesToJson(resources)).Set("retries", RetriesToJson(retries));
-  json.Set("process_count", process_count);
+  if (distribution) json.Set("distribution", distribution->ToJson());
   if (train) json.Set("train", train->ToJson());
   if (!tags.empty()) json.Set("tags", tags);
   return json;
 }
 
 Job Job::FromJson(const Json &json) {
+  RefuseBareCounts(json);
   json.CheckKeys({"schema_version", "kind", "run_id", "display_name", "source_directory", "command", "shell_command",
                   "script", "script_parameters", "arguments", "variables", "secret_names", "environment", "compute",
-                  "resources", "retries", "process_count", "train", "tags"});
+                  "resources", "retries", "distribution", "train", "tags"});
   const int64_t version = json.GetInt64("schema_version", kSchemaVersion);
   if (version < 1 || version > kSchemaVersion) {
     throw Error(Status::kVersion, json.path() + ".schema_version is " + std::to_string(version) +
@@ -240,7 +251,7 @@ Job Job::FromJson(const Json &json) {
   job.compute = json.GetString("compute", job.compute);
   if (auto v = json.Find("resources")) job.resources = ResourcesFromJson(*v);
   if (auto v = json.Find("retries")) job.retries = RetriesFromJson(*v);
-  if (auto v = json.Find("process_count")) job.process_count = Int32(*v, 1, kMaxProcessCount);
+  if (auto v = json.Find("distribution")) job.distribution = Distribution::FromJson(*v);
   if (auto v = json.Find("train")) job.train = TrainConfig::FromJson(*v, v->path());
   job.tags = json.GetStringMap("tags");
   return job;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/distribution.h"
 #include "core/run.h"
 #include "core/train_config.h"
 #include "util/json.h"
@@ -41,7 +42,6 @@ ScriptLanguage LanguageOf(std::string_view script);
 
 struct Job {
   static constexpr int64_t kSchemaVersion = 1;
-  static constexpr int32_t kMaxProcessCount = 1024;
 
   RunKind kind = RunKind::kCommand;  // not kHost
   std::string run_id;                // chosen by the caller; empty = made at submit
@@ -58,9 +58,12 @@ struct Job {
   std::string compute = "local";
   Resources resources;
   Retries retries;
-  int32_t process_count = 1;  // local ranks
+  std::optional<Distribution> distribution;  // unset = one process
   std::optional<TrainConfig> train;
   std::map<std::string, std::string> tags;
+
+  // How many ranks are started.
+  int32_t RankCount() const { return distribution ? distribution->process_count : 1; }
 
   // Throws Error::InvalidArgument: what is missing or does not fit together, and which call sets it.
   void Check() const;

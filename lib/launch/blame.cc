@@ -12,7 +12,7 @@ namespace trainyard {
 namespace {
 
 // What ranks say when another one has gone. Lower case.
-constexpr std::array<std::string_view, 16> kEchoes = {
+constexpr std::array<std::string_view, 22> kEchoes = {
     "connection reset",
     "connection closed by peer",
     "connection refused",
@@ -29,7 +29,16 @@ constexpr std::array<std::string_view, 16> kEchoes = {
     "mpi_abort was invoked",
     "a peer rank ended",
     "store might be down",
+    "connection was likely closed",
+    "remote process exited or there was a network error",
+    "connection was closed by peer",
+    "horovodinternalerror",
+    "application timeout caused pair closure",
+    "client socket has timed out",
 };
+
+// In the words of the C library, of Python and of libuv.
+constexpr std::array<std::string_view, 2> kPortTaken = {"address already in use", "eaddrinuse"};
 
 // Beginnings or parts of lines that name a fault of the process itself.
 constexpr std::array<std::string_view, 11> kFaults = {
@@ -96,8 +105,12 @@ Evidence EvidenceIn(std::string_view stderr_tail) {
   return ContainsAny(all, kEchoes) ? Evidence::kEcho : Evidence::kNone;
 }
 
+bool SaysPortTaken(std::string_view stderr_tail) {
+  return ContainsAny(LowerCase(stderr_tail), kPortTaken);
+}
+
 Evidence EvidenceOf(const RankExit &exit) {
-  if (!exit.after_kill && (exit.out_of_memory || IsFaultSignal(exit.signal))) {
+  if (!exit.after_kill && (exit.node_lost || exit.out_of_memory || IsFaultSignal(exit.signal))) {
     // Libraries abort when they lose a peer: an abort with an echo as the last word is an echo.
     const bool echo = exit.signal == SIGABRT && EvidenceIn(exit.stderr_tail) == Evidence::kEcho;
     return echo ? Evidence::kEcho : Evidence::kOwnFault;

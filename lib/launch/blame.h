@@ -20,12 +20,15 @@ enum class Evidence : int32_t {
   kOwnFault = 2  // a traceback or a fatal error of its own
 };
 Evidence EvidenceIn(std::string_view stderr_tail);
-// The text, and also the way it ended: a fault signal or a kill for want of memory is its own.
+// The text, and also the way it ended: a fault signal, a kill for want of memory or the loss of its node is its own.
 Evidence EvidenceOf(const RankExit &exit);
 
 // The index in `exits` of the exit to blame: own faults before ends without evidence before echoes, then the order of
 // exits. Exits after the kill count only by what the rank had written before. nullopt when none failed.
 std::optional<size_t> BlamedExit(const std::vector<RankExit> &exits);
+
+// Whether it says that an address to listen on is in use already.
+bool SaysPortTaken(std::string_view stderr_tail);
 
 // The line of a tail that names the fault: the last line of the last traceback, else the last line that is not empty.
 std::string FaultLine(std::string_view stderr_tail);

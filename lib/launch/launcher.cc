@@ -1,6 +1,7 @@
 #include "launch/launcher.h"
 
 #include "launch/local/local_launcher.h"
+#include "launch/local/nodes_launcher.h"
 #include "util/error.h"
 
 namespace trainyard {
@@ -8,7 +9,8 @@ namespace {
 
 // Every way to start ranks.
 constexpr LauncherRow kLaunchers[] = {
-    {"local", &MakeLocalLauncher},
+    {"local", &MakeLocalLauncher},  // one node: this process is its supervisor
+    {"nodes", &MakeNodesLauncher},  // several simulated nodes of this machine
 };
 
 }  // namespace
@@ -26,21 +28,35 @@ std::unique_ptr<Launcher> MakeLauncher(std::string_view name) {
   throw Error(Status::kUnsupported, "no launcher '" + std::string(name) + "'; known are: " + known);
 }
 
+int32_t FirstRank(const LaunchRequest &request, int32_t node_rank) {
+  int32_t rank = 0;
+  for (int32_t node = 0; node < node_rank; ++node) rank += request.nodes[static_cast<size_t>(node)].process_count;
+  return rank;
+}
+
+int32_t WorldSize(const LaunchRequest &request) {
+  return FirstRank(request, static_cast<int32_t>(request.nodes.size()));
+}
+
 std::map<std::string, std::string> RankVariables(const LaunchRequest &request, int32_t node_rank, int32_t local_rank) {
-  int32_t world_size = 0;
-  int32_t rank = local_rank;
-  for (size_t i = 0; i < request.nodes.size(); ++i) {
-    world_size += request.nodes[i].process_count;
-    if (static_cast<int32_t>(i) < node_rank) rank += request.nodes[i].process_count;
-  }
+  const std::string rank = std::to_string(FirstRank(request, node_rank) + local_rank);
+  const std::string node = std::to_string(node_rank);
+  const std::string port = std::to_string(request.master_port);
+  std::string addresses;
+  for (const LaunchNode &entry : request.nodes) addresses += (addresses.empty() ? "" : ";") + entry.address;
   return {
-      {"RANK", std::to_string(rank)},
+      {"RANK", rank},
       {"LOCAL_RANK", std::to_string(local_rank)},
-      {"NODE_RANK", std::to_string(node_rank)},
-      {"WORLD_SIZE", std::to_string(world_size)},
+      {"NODE_RANK", node},
+      {"GROUP_RANK", node},
+      {"WORLD_SIZE", std::to_string(WorldSize(request))},
       {"LOCAL_WORLD_SIZE", std::to_string(request.nodes[static_cast<size_t>(node_rank)].process_count)},
       {"MASTER_ADDR", request.master_address},
-      {"MASTER_PORT", std::to_string(request.master_port)},
+      {"MASTER_PORT", port},
+      {"AZ_BATCH_MASTER_NODE", request.master_address + ":" + port},
+      {"AZ_BATCH_NODE_LIST", addresses},
+      {"AZ_BATCH_IS_CURRENT_NODE_MASTER", node_rank == 0 ? "true" : "false"},
+      {"AZ_BATCHAI_TASK_INDEX", rank},
   };
 }
 
@@ -48,6 +64,7 @@ std::vector<std::string> RankVariableNames() {
   return {"RANK",
           "LOCAL_RANK",
           "NODE_RANK",
+          "GROUP_RANK",
           "WORLD_SIZE",
           "LOCAL_WORLD_SIZE",
           "MASTER_ADDR",
@@ -60,7 +77,15 @@ std::vector<std::string> RankVariableNames() {
           "TRAINYARD_ATTEMPT",
           "TRAINYARD_RUN_DIR",
           "TRAINYARD_LIBRARY",
+          "TRAINYARD_BACKEND",
           "AZUREML_*",
+          "AZ_BATCH*",
+          "TORCHELASTIC_*",
+          "OMPI_COMM_WORLD_*",
+          "OMPI_UNIVERSE_SIZE",
+          "OMPI_MCA_orte_*",
+          "OMPI_MCA_ess_*",
+          "PMIX_*",
           "MLFLOW_RUN_ID"};
 }
 

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,12 +29,18 @@ struct LaunchRequest {
   std::string run_id;
   std::vector<LaunchNode> nodes;
   std::vector<std::string> command;  // argv; a program without '/' is searched in the ranks' PATH
+  size_t expand_from = SIZE_MAX;     // from this argument on, $NAME becomes the rank's variable (launch/expand.h)
   std::string working_directory;
   std::map<std::string, std::string> variables;  // on top of the environment of this process
   std::vector<std::string> unset;                // names that ranks must not inherit
   std::string log_directory;                     // gets std_log.txt, or std_log_<rank>.txt of each rank
   std::string master_address = "127.0.0.1";
   int32_t master_port = 6105;
+  size_t tail_lines = 50;  // of each rank's standard error, kept as evidence
+  // The program whose subcommands are the agents of launchers that need some (launch/agent.h).
+  std::string runner = "/proc/self/exe";
+  // Looked at while Start waits for somebody else; true ends it with Error kCanceled.
+  std::function<bool()> canceled;
 };
 
 // How one rank ended.
@@ -44,6 +52,7 @@ struct RankExit {
   int32_t signal = 0;
   bool after_kill = false;     // ended when the launcher was already ending all: no evidence
   bool out_of_memory = false;  // by the kernel, for want of memory
+  bool node_lost = false;      // with its whole node: whoever supervised it there is gone
   std::string stderr_tail;     // its last lines; of those written before the kill when `after_kill`
 
   bool failed() const { return !exit_code || *exit_code != 0; }
@@ -55,11 +64,11 @@ class Launcher {
 
   // Returns when every rank runs its program. Throws when one cannot start; what was started is ended by Kill.
   virtual void Start(const LaunchRequest &request) = 0;
-  // Readable while TakeExit has something to give.
+  // Readable when TakeExit may have something new; take until it gives nothing.
   virtual int descriptor() const = 0;
   virtual std::optional<RankExit> TakeExit() = 0;
   virtual int32_t live_ranks() const = 0;
-  // What the rank wrote to standard error last, also while it lives.
+  // What the rank wrote to standard error last, as far as that is known here while it lives.
   virtual std::string StderrTail(int32_t rank) const = 0;
   // To the main process of each living rank, or to its whole process group (a shell passes no signals on).
   virtual void SignalRanks(int signal, bool whole_group) = 0;
@@ -77,7 +86,11 @@ std::span<const LauncherRow> Launchers();
 // Throws Error kUnsupported that lists the known ones.
 std::unique_ptr<Launcher> MakeLauncher(std::string_view name);
 
-// RANK, LOCAL_RANK, NODE_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT of one rank.
+int32_t WorldSize(const LaunchRequest &request);
+// The first rank of a node: ranks are numbered node by node.
+int32_t FirstRank(const LaunchRequest &request, int32_t node_rank);
+// What every rank finds, whoever starts it: RANK, LOCAL_RANK, NODE_RANK, GROUP_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE,
+// MASTER_ADDR, MASTER_PORT, and Azure ML's names for the same.
 std::map<std::string, std::string> RankVariables(const LaunchRequest &request, int32_t node_rank, int32_t local_rank);
 
 // Names that say "this process belongs to run X" (see FindProcessTree). Ranks carry the first, supervisors the second.

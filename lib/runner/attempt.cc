@@ -37,7 +37,7 @@ class Attempt {
     try {
       launcher_->Start(plan_.launch);
     } catch (const Error &error) {
-      result_.end = AttemptResult::End::kFailed;
+      result_.end = error.status() == Status::kCanceled ? End::kCanceled : End::kFailed;
       result_.error.code = "start_failed";
       result_.error.message = error.what();
       EndAll(std::chrono::seconds(0));
@@ -108,6 +108,9 @@ class Attempt {
       const auto blamed = BlamedExit(exits_);
       result_.error = DescribeExit(exits_[blamed.value_or(0)], plan_.layout, stop_sent_);
       result_.error.details_json = Details().Dump();
+      result_.port_taken = std::any_of(exits_.begin(), exits_.end(), [](const RankExit &exit) {
+        return exit.rank == 0 && exit.failed() && SaysPortTaken(exit.stderr_tail);
+      });
     } else if (end == End::kTimeLimit) {
       result_.error.code = "time_limit";
       result_.error.message = "the run took longer than its time limit of " + std::to_string(plan_.time_limit_ms) +
@@ -183,6 +186,12 @@ RunError DescribeExit(const RankExit &exit, const RunLayout &layout, bool stop_r
   error.node = exit.node;
   error.exit_code = exit.exit_code;
   error.stderr_tail = exit.stderr_tail;
+  if (exit.node_lost) {
+    error.code = "node_lost";
+    error.message = exit.node + " was lost with its ranks, rank " + std::to_string(exit.rank) +
+                    " among them: what supervised them there is gone (killed, or the machine went down)";
+    return error;
+  }
   const std::string who = "rank " + std::to_string(exit.rank) + " on " + exit.node;
   const std::string fault = FaultLine(exit.stderr_tail);
   if (exit.exit_code) {

@@ -21,6 +21,7 @@ struct AttemptResult {
   enum class End { kCompleted, kFailed, kCanceled, kTimeLimit };
   End end = End::kCompleted;
   RunError error;                 // of a failed one; not masked yet
+  bool port_taken = false;        // rank 0 could not listen on MASTER_PORT
   int64_t processes_ended = 0;    // by us, after the ranks themselves
   std::vector<ProcessInfo> left;  // that could not be ended
 };

@@ -2,6 +2,7 @@
 //   supervise <workspace> <run id>   one run from its submit to its final state; secrets as a JSON object on standard
 //                                    input
 //   train <workspace> <run id>       the training rank of a run
+//   node <name>                      the supervisor of a simulated node; its launcher is at standard input
 //   validate <report>                what a training job would use; {"train", "weights_path"} on standard input
 //   --version                        the build id
 // supervise and validate put themselves in the background and answer on --result-fd (util/process.h).
@@ -19,6 +20,7 @@
 #include <thread>
 #include <vector>
 
+#include "launch/agent.h"
 #include "runner/supervise.h"
 #include "runner/train_rank.h"
 #include "util/build_id.h"
@@ -104,7 +106,8 @@ int RunValidate(const Arguments &arguments) {
 
 int Usage() {
   std::fputs(
-      "usage: trainyard-runner supervise WORKSPACE RUN_ID | train WORKSPACE RUN_ID | validate REPORT | --version\n"
+      "usage: trainyard-runner supervise WORKSPACE RUN_ID | train WORKSPACE RUN_ID | node NAME | validate REPORT | "
+      "--version\n"
       "This program is started by libtrainyard.so; there is nothing to call by hand.\n",
       stderr);
   return 2;
@@ -127,6 +130,7 @@ int Main(int argc, char **argv) {
     }
     if (command == "supervise" && arguments.words.size() == 3) return RunSupervise(arguments);
     if (command == "validate" && arguments.words.size() == 2) return RunValidate(arguments);
+    if (command == "node" && arguments.words.size() == 2) return RunNodeAgent();
     if (command == "train" && arguments.words.size() == 3) return TrainRank(arguments.words[1], arguments.words[2]);
   } catch (const std::exception &error) {
     if (background && arguments.result_fd >= 0) {

@@ -57,6 +57,11 @@ std::map<std::string, std::string> OwnVariables(const RankEnvironment &environme
       {"TRAINYARD_ATTEMPT", std::to_string(environment.attempt)},
   };
   if (!environment.library.empty()) own["TRAINYARD_LIBRARY"] = environment.library;
+  if (const auto &distribution = environment.job->distribution) {
+    own["TORCHELASTIC_RESTART_COUNT"] = std::to_string(environment.restarts);
+    own["TORCHELASTIC_MAX_RESTARTS"] = std::to_string(distribution->max_restarts);
+    if (!distribution->backend.empty()) own["TRAINYARD_BACKEND"] = distribution->backend;
+  }
   if (!environment.weights_path.empty()) own["TRAINYARD_WEIGHTS_PATH"] = environment.weights_path;
   return own;
 }

@@ -23,6 +23,7 @@ struct RankEnvironment {
   std::string library;  // libtrainyard.so, for bindings; empty = not known
   int32_t node_count = 1;
   int32_t attempt = 0;
+  int32_t restarts = 0;  // of the group, see Distribution::max_restarts
 };
 
 // In order of rising weight: defaults that only hold when neither job nor supervisor sets the variable, the job's

@@ -1,13 +1,10 @@
 #include "runner/slot_queue.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,8 +20,6 @@
 namespace trainyard {
 namespace {
 
-constexpr int32_t kFirstPort = 6105;  // Azure ML's MASTER_PORT
-constexpr int32_t kPorts = 2000;
 constexpr int kSlotPollMs = 1000;
 
 // Ours alone, or nothing: in /tmp anybody may have made a directory of that name.
@@ -52,31 +47,6 @@ std::string TicketName(uint64_t number) {
   std::array<char, 32> name;
   std::snprintf(name.data(), name.size(), "t-%020llu", static_cast<unsigned long long>(number));
   return name.data();
-}
-
-bool IsPortFree(int32_t port) {
-  for (const int family : {AF_INET6, AF_INET}) {
-    const UniqueFd fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!fd.valid()) continue;
-    const int yes = 1;
-    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    int result = 0;
-    if (family == AF_INET6) {
-      sockaddr_in6 address{};
-      address.sin6_family = AF_INET6;
-      address.sin6_port = htons(static_cast<uint16_t>(port));
-      setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
-      result = bind(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address);
-    } else {
-      sockaddr_in address{};
-      address.sin_family = AF_INET;
-      address.sin_port = htons(static_cast<uint16_t>(port));
-      result = bind(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address);
-    }
-    if (result != 0 && errno == EADDRINUSE) return false;
-    if (result == 0 && listen(fd.get(), 1) != 0 && errno == EADDRINUSE) return false;
-  }
-  return true;
 }
 
 }  // namespace
@@ -210,16 +180,6 @@ bool SlotQueue::Acquire(int32_t count, const Wait &wait) {
   std::erase_if(files_, [&](const SlotFile &file) { return !acquired || !file.held; });
   RemoveFile(path);
   return acquired;
-}
-
-int32_t SlotQueue::AcquirePort() {
-  for (int32_t port = kFirstPort; port < kFirstPort + kPorts; ++port) {
-    UniqueFd fd = LockFile(directory_ + "/ports/" + std::to_string(port), LOCK_EX | LOCK_NB);
-    if (!fd.valid() || !IsPortFree(port)) continue;
-    port_ = std::move(fd);
-    return port;
-  }
-  throw Error(Status::kBusy, "no free port for MASTER_PORT between 6105 and 8104");
 }
 
 }  // namespace trainyard

@@ -7,7 +7,7 @@
 //   tickets/t-<20 digits>  one waiter; its owner holds it by flock. A waiter sleeps in flock() on the nearest ticket
 //                          before its own; only the first in line looks at slots. (For priorities: a prefix of the
 //                          number that sorts, and waiters that look again when a ticket appears before theirs.)
-//   ports/<port>           held by flock by the run whose MASTER_PORT it is
+//   ports/<port>           held by flock by the run whose MASTER_PORT it is (runner/master_port.h)
 //
 // Thread rule: one thread at a time.
 #pragma once
@@ -40,9 +40,6 @@ class SlotQueue {
   bool Acquire(int32_t count, const Wait &wait);
   void Release();
 
-  // A port on which nobody listens now, from 6105 on, and that no other run here has got. Held like a slot.
-  int32_t AcquirePort();
-
  private:
   struct SlotFile {
     UniqueFd fd;
@@ -56,7 +53,6 @@ class SlotQueue {
   const std::string directory_;
   const int32_t slots_;
   std::vector<SlotFile> files_;
-  UniqueFd port_;
 };
 
 }  // namespace trainyard

@@ -17,8 +17,10 @@
 #include "drivers/local/settle.h"
 #include "engine/runtime.h"
 #include "runner/attempt.h"
+#include "runner/master_port.h"
 #include "runner/prepare.h"
 #include "runner/rank_environment.h"
+#include "runner/relaunch.h"
 #include "runner/run_beat.h"
 #include "runner/run_book.h"
 #include "runner/secret_mask.h"
@@ -52,6 +54,27 @@ UniqueFd TakeRunLock(const RunLayout &layout) {
   const std::string text = std::to_string(getpid()) + "\n";
   [[maybe_unused]] const ssize_t count = pwrite(fd.get(), text.data(), text.size(), 0);
   return fd;
+}
+
+// Nodes of the local compute: this machine, or several that are simulated on it.
+std::vector<LaunchNode> LocalNodes(const Job &job) {
+  if (!job.distribution || job.distribution->node_count == 1) return {{HostName(), "127.0.0.1", job.RankCount()}};
+  std::vector<LaunchNode> nodes;
+  for (int32_t node = 0; node < job.distribution->node_count; ++node) {
+    nodes.push_back(
+        {"node" + std::to_string(node), "127.0.0." + std::to_string(node + 1), job.distribution->processes_per_node()});
+  }
+  return nodes;
+}
+
+const char *LauncherOf(const Job &job) {
+  return job.distribution && job.distribution->node_count > 1 ? "nodes" : "local";
+}
+
+// The first word of the command in which the rank's variables are expanded: a shell does its own line.
+size_t ExpandFrom(const Job &job) {
+  if (job.kind == RunKind::kTrain) return SIZE_MAX;
+  return job.shell_command.empty() ? 1 : 4;
 }
 
 class Supervisor {
@@ -111,6 +134,10 @@ class Supervisor {
   static RunError ErrorFor(const Error &failure) {
     RunError error;
     error.message = failure.what();
+    if (const auto code = failure.details().find("code"); code != failure.details().end()) {
+      error.code = code->second;
+      return error;
+    }
     switch (failure.status()) {
       case Status::kNoSpace:
         error.code = "no_space";
@@ -143,17 +170,21 @@ class Supervisor {
     SlotQueue queue(SlotDirectory(), LocalSlotCount());
     if (!WaitForTurn(&queue)) return RunState::kCanceled;
     book_.Advance(RunState::kRunning);
-    const int32_t port = queue.AcquirePort();
+    MasterPort port(SlotDirectory(), job_.distribution ? job_.distribution->master_port : 0);
+    Relaunches relaunches(job_, port.chosen_here());
     const int64_t deadline_ms =
         job_.resources.time_limit_ms > INT64_MAX / 2 ? INT64_MAX : MonotonicMs() + job_.resources.time_limit_ms;
     for (int32_t number = 0;; ++number) {
-      const AttemptResult result = RunAttempt(Plan(number, port, deadline_ms), &*beat_);
+      const AttemptResult result = RunAttempt(Plan(number, relaunches.restarts(), port.number(), deadline_ms), &*beat_);
       processes_ended_ += result.processes_ended;
       processes_left_ = static_cast<int64_t>(result.left.size());
       *error = result.error;
       if (result.end == AttemptResult::End::kCompleted) return RunState::kCompleted;
       if (result.end == AttemptResult::End::kCanceled) return CanceledOrLeft(error);
-      if (!MayRetry(result, number)) return RunState::kFailed;
+      if (!MayStartAgain(result)) return RunState::kFailed;
+      const Relaunches::Answer answer = relaunches.After(result.error, result.port_taken);
+      if (answer == Relaunches::Answer::kNo) return RunState::kFailed;
+      if (answer == Relaunches::Answer::kOtherPort) port.Move();
       Log(LogLevel::kWarning, "attempt " + std::to_string(number) + " failed, starting again: " + error->message);
       Try("collect the metrics", [&] { store_->metrics().Fold(run_.id, true); });
     }
@@ -169,12 +200,9 @@ class Supervisor {
     return RunState::kFailed;
   }
 
-  bool MayRetry(const AttemptResult &result, int32_t number) const {
-    if (result.end != AttemptResult::End::kFailed || number >= job_.retries.maximum) return false;
-    if (beat_->cancel_requested() || beat_->stop_requested() || processes_left_ > 0) return false;
-    const auto &never = job_.retries.never_on_exit_codes;
-    const auto code = result.error.exit_code;
-    return !code || std::find(never.begin(), never.end(), *code) == never.end();
+  bool MayStartAgain(const AttemptResult &result) const {
+    if (result.end != AttemptResult::End::kFailed) return false;
+    return !beat_->cancel_requested() && !beat_->stop_requested() && processes_left_ == 0;
   }
 
   bool WaitForTurn(SlotQueue *queue) {
@@ -189,25 +217,28 @@ class Supervisor {
       store_->database().Suspend();
       malloc_trim(0);
     };
-    return queue->Acquire(job_.process_count, wait) && !unwanted();
+    return queue->Acquire(job_.RankCount(), wait) && !unwanted();
   }
 
-  AttemptPlan Plan(int32_t number, int32_t port, int64_t deadline_ms) {
+  AttemptPlan Plan(int32_t number, int32_t restarts, int32_t port, int64_t deadline_ms) {
     AttemptPlan plan(layout_);
-    for (int32_t rank = 0; rank < job_.process_count; ++rank) RemoveFile(ErrorFile(layout_, rank));
+    for (int32_t rank = 0; rank < job_.RankCount(); ++rank) RemoveFile(ErrorFile(layout_, rank));
     plan.number = number;
     plan.is_train = job_.kind == RunKind::kTrain;
     plan.is_shell = !job_.shell_command.empty();
     plan.deadline_ms = deadline_ms;
     plan.time_limit_ms = job_.resources.time_limit_ms;
     plan.launch.run_id = run_.id;
-    plan.launch.nodes = {{HostName(), "127.0.0.1", job_.process_count}};
+    plan.launch.nodes = LocalNodes(job_);
+    plan.launcher = LauncherOf(job_);
     plan.launch.command = Command();
+    plan.launch.expand_from = ExpandFrom(job_);
     plan.launch.working_directory = layout_.Code();
-    plan.launch.variables = Variables(number);
+    plan.launch.variables = Variables(number, restarts);
     plan.launch.unset = {kSupervisorVariable};
     plan.launch.log_directory = layout_.UserLogs();
     plan.launch.master_port = port;
+    plan.launch.canceled = [this] { return beat_->cancel_requested(); };
     plan.on_start = [this] {
       if (!running_) book_.set_started_ms(NowUnixMs());
       running_ = true;
@@ -223,7 +254,7 @@ class Supervisor {
     return job_.Command(python ? FindPython(job_) : "");
   }
 
-  std::map<std::string, std::string> Variables(int32_t attempt) const {
+  std::map<std::string, std::string> Variables(int32_t attempt, int32_t restarts) const {
     RankEnvironment environment;
     environment.job = &job_;
     environment.run = &run_;
@@ -233,7 +264,9 @@ class Supervisor {
     environment.weights_path = weights_path_;
     environment.runtime_directory = RuntimeDirectory();
     environment.library = LibraryPath();
+    environment.node_count = job_.distribution ? job_.distribution->node_count : 1;
     environment.attempt = attempt;
+    environment.restarts = restarts;
     return MakeRankVariables(environment);
   }
 
@@ -252,7 +285,7 @@ class Supervisor {
   void Tick() {
     try {
       SyncJournals(layout_.Journal());
-      for (int32_t rank = 0; rank < job_.process_count; ++rank) SyncLog(rank);
+      for (int32_t rank = 0; rank < job_.RankCount(); ++rank) SyncLog(rank);
       if (MonotonicMs() - last_fold_ms_ < kFoldEveryMs) return;
       last_fold_ms_ = MonotonicMs();
       store_->metrics().Fold(run_.id, false);
@@ -264,7 +297,7 @@ class Supervisor {
   }
 
   void SyncLog(int32_t rank) {
-    const std::string path = layout_.StdLog(rank, job_.process_count);
+    const std::string path = layout_.StdLog(rank, job_.RankCount());
     const auto info = Stat(path);
     uint64_t &synced = synced_bytes_[rank];
     if (!info || info->size == synced) return;

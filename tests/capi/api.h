@@ -76,6 +76,7 @@ class Handle {
 
 using Workspace = Handle<ty_workspace, &ty_workspace_free>;
 using TyJob = Handle<ty_job, &ty_job_free>;
+using TyDistribution = Handle<ty_distribution, &ty_distribution_free>;
 using TyRun = Handle<ty_run, &ty_run_free>;
 using Model = Handle<ty_model, &ty_model_free>;
 using Config = Handle<ty_train_config, &ty_train_config_free>;
@@ -171,6 +172,14 @@ class WorkspaceTest : public ::testing::Test {
   TyJob Shell(const std::string &line, const char *source = nullptr) {
     TyJob job;
     EXPECT_OK(ty_job_new_shell(source, line.c_str(), job.out(), err));
+    return job;
+  }
+  // The same as several processes.
+  TyJob Shell(const std::string &line, int32_t processes, int32_t nodes = 1) {
+    TyJob job = Shell(line);
+    TyDistribution distribution;
+    EXPECT_OK(ty_distribution_new_pytorch(processes, nodes, distribution.out(), err));
+    EXPECT_OK(ty_job_set_distribution(job, distribution, err));
     return job;
   }
   TyRun Submit(const std::string &line, const char *source = nullptr) { return Submit(Shell(line, source)); }

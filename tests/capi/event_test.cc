@@ -247,8 +247,7 @@ TEST_F(EventRunTest, ReadersAreIndependentAndMayBeSlow) {
 }
 
 TEST_F(EventRunTest, RanksAreTold) {
-  TyJob job = Shell("for i in 1 2 3; do echo $RANK $i; done");
-  ASSERT_OK(ty_job_set_process_count(job, 3, err));
+  const TyJob job = Shell("for i in 1 2 3; do echo $RANK $i; done", 3);
   const TyRun run = Submit(job);
   std::map<int32_t, std::vector<std::string>> lines;
   for (const Told &told : Rest(Follow(run, TY_EVENT_LOG))) lines[told.rank].push_back(told.text);

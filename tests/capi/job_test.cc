@@ -31,7 +31,9 @@ TEST_F(JobTest, RoundTripsThroughJson) {
   EXPECT_OK(ty_job_set_variable(job, "MODE", "fast", err));
   EXPECT_OK(ty_job_set_variable(job, "GONE", "x", err));
   EXPECT_OK(ty_job_set_variable(job, "GONE", nullptr, err));
-  EXPECT_OK(ty_job_set_process_count(job, 4, err));
+  TyDistribution distribution;
+  ASSERT_OK(ty_distribution_new_pytorch(4, 2, distribution.out(), err));
+  EXPECT_OK(ty_job_set_distribution(job, distribution, err));
   EXPECT_OK(ty_job_set_time_limit(job, 60000, err));
   const int32_t never[] = {2, 3};
   EXPECT_OK(ty_job_set_retries(job, 5, never, 2, err));
@@ -45,7 +47,7 @@ TEST_F(JobTest, RoundTripsThroughJson) {
   EXPECT_EQ(parsed.GetString("run_id", ""), "my-run_1");
   EXPECT_EQ(parsed.GetStringList("arguments"), (std::vector<std::string>{"--name=a b \"c\" \\ \n", ""}));
   EXPECT_EQ(parsed.GetStringMap("variables"), (std::map<std::string, std::string>{{"MODE", "fast"}}));
-  EXPECT_EQ(parsed.GetInt64("process_count", 0), 4);
+  EXPECT_EQ(parsed.Get("distribution").GetInt64("process_count", 0), 4);
   EXPECT_EQ(parsed.Find("resources")->GetInt64("time_limit_ms", 0), 60000);
   EXPECT_EQ(parsed.Find("retries")->GetInt64("maximum", 0), 5);
 }
@@ -73,8 +75,8 @@ TEST_F(JobTest, UnknownKeysNameTheNearest) {
   EXPECT_EQ(ty_job_from_json(R"({"schema_version":99,"command":["x"]})", other.out(), err), TY_ERR_VERSION);
   EXPECT_EQ(ty_job_from_json("{\"command\":", other.out(), err), TY_ERR_INVALID_ARGUMENT);
   EXPECT_EQ(ty_job_from_json("[1]", other.out(), err), TY_ERR_INVALID_ARGUMENT);
-  EXPECT_EQ(ty_job_from_json(R"({"process_count":4294967297,"command":["x"]})", other.out(), err),
-            TY_ERR_INVALID_ARGUMENT);
+  const char *const too_many = R"({"distribution":{"type":"pytorch","process_count":4294967297},"command":["x"]})";
+  EXPECT_EQ(ty_job_from_json(too_many, other.out(), err), TY_ERR_INVALID_ARGUMENT);
 }
 
 TEST_F(JobTest, WrongValuesAreRefused) {
@@ -86,9 +88,6 @@ TEST_F(JobTest, WrongValuesAreRefused) {
   EXPECT_EQ(ty_job_set_variable(job, "", "x", err), TY_ERR_INVALID_ARGUMENT);
   EXPECT_EQ(ty_job_set_variable(job, "A=B", "x", err), TY_ERR_INVALID_ARGUMENT);
   EXPECT_EQ(ty_job_set_secret(job, "A=B", "x", err), TY_ERR_INVALID_ARGUMENT);
-  for (const int32_t count : {0, -1, 1025, INT32_MAX}) {
-    EXPECT_EQ(ty_job_set_process_count(job, count, err), TY_ERR_INVALID_ARGUMENT) << count;
-  }
   for (const int64_t limit : {int64_t{0}, int64_t{-1}, INT64_MIN}) {
     EXPECT_EQ(ty_job_set_time_limit(job, limit, err), TY_ERR_INVALID_ARGUMENT) << limit;
   }
@@ -119,6 +118,9 @@ TEST_F(JobTest, ATrainingJobCopiesItsSettings) {
   EXPECT_EQ(json.GetString("kind", ""), "train");
   EXPECT_EQ(json.Find("train")->Find("train")->GetInt64("epochs", 0), 3);
   EXPECT_EQ(ty_job_add_argument(train, "x", err), TY_ERR_INVALID_ARGUMENT);
+  TyDistribution two;
+  ASSERT_OK(ty_distribution_new_pytorch(2, 1, two.out(), err));
+  EXPECT_EQ(ty_job_set_distribution(train, two, err), TY_ERR_INVALID_ARGUMENT);
   TyJob copy;
   ASSERT_OK(ty_job_from_json(ToJson(train).c_str(), copy.out(), err));
   EXPECT_EQ(ToJson(copy), ToJson(train));

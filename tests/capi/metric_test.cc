@@ -61,8 +61,7 @@ TEST_F(MetricRunTest, ARankLogsWhatTheHostReadsMeanwhileAndAfter) {
 }
 
 TEST_F(MetricRunTest, EveryRankHasItsOwnPoints) {
-  TyJob job = Shell(Rank("batch 5"));
-  ASSERT_OK(ty_job_set_process_count(job, 3, err));
+  const TyJob job = Shell(Rank("batch 5"), 3);
   const TyRun run = Complete(job);
   EXPECT_EQ(Values(run, "batch"), (std::vector<double>{0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4})) << err.message();
   EXPECT_EQ(ty_metric_series_ranks(series)[0], 0);

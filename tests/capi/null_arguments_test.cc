@@ -161,6 +161,7 @@ class NullArguments : public WorkspaceTest {
     predictor = std::make_unique<ty_predictor>();  // has no engine: no call in this file may get so far
     AddCommon();
     AddWorkspace();
+    AddDistribution();
     AddJob();
     AddRun();
     AddRunContent();
@@ -210,6 +211,21 @@ class NullArguments : public WorkspaceTest {
               OptionalOut(&text));
   }
 
+  void AddDistribution() {
+    ASSERT_OK(ty_distribution_new_pytorch(1, 1, distribution.out(), err));
+    ty_distribution *ds = distribution.get();
+    const auto out = Out("out_distribution", &distribution_out);
+    table.Add("ty_distribution_new_mpi", &ty_distribution_new_mpi, Any(1), Any(1), out);
+    table.Add("ty_distribution_new_pytorch", &ty_distribution_new_pytorch, Any(1), Any(1), out);
+    table.Add("ty_distribution_new_pytorch_per_node", &ty_distribution_new_pytorch_per_node, Any(1), out);
+    table.Add("ty_distribution_from_json", &ty_distribution_from_json, In("json", "{}"), out);
+    table.Add("ty_distribution_to_json", &ty_distribution_to_json, In("distribution", ds), Out("out_json", &text));
+    table.AddPlain("ty_distribution_free", [] { ty_distribution_free(nullptr); });
+    table.Add("ty_distribution_set_backend", &ty_distribution_set_backend, In("distribution", ds), Any(nullptr));
+    table.Add("ty_distribution_set_master_port", &ty_distribution_set_master_port, In("distribution", ds), Any(0));
+    table.Add("ty_distribution_set_max_restarts", &ty_distribution_set_max_restarts, In("distribution", ds), Any(0));
+  }
+
   void AddJob() {
     ty_job *jb = job.get();
     table.Add("ty_job_new_command", &ty_job_new_command, Any(nullptr), In("argv", &argv[0]), Any(size_t{1}),
@@ -228,7 +244,7 @@ class NullArguments : public WorkspaceTest {
               Any(nullptr));
     table.Add("ty_job_set_variable", &ty_job_set_variable, In("job", jb), In("name", "N"), Any(nullptr));
     table.Add("ty_job_set_secret", &ty_job_set_secret, In("job", jb), In("name", "N"), Any(nullptr));
-    table.Add("ty_job_set_process_count", &ty_job_set_process_count, In("job", jb), Any(1));
+    table.Add("ty_job_set_distribution", &ty_job_set_distribution, In("job", jb), Any(nullptr));
     table.Add("ty_job_set_time_limit", &ty_job_set_time_limit, In("job", jb), Any(int64_t{1000}));
     table.Add("ty_job_set_retries", &ty_job_set_retries, In("job", jb), Any(1), In("never_exit_codes", &exit_code),
               Any(size_t{1}));
@@ -374,6 +390,7 @@ class NullArguments : public WorkspaceTest {
   Table table;
   std::string runtime;
   std::string location = directory / "nothing";
+  TyDistribution distribution;
   TyJob job;
   TyRun run;
   Stream stream;
@@ -391,6 +408,7 @@ class NullArguments : public WorkspaceTest {
   char *text = nullptr, *second_text = nullptr;
   ty_string_list *list = nullptr;
   ty_workspace *workspace_place = nullptr, **workspace_out = &workspace_place;
+  ty_distribution *distribution_out = nullptr;
   ty_job *job_out = nullptr;
   ty_run *run_out = nullptr;
   ty_error *failure_out = nullptr;

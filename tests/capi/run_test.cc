@@ -99,8 +99,7 @@ TEST_F(RunTest, LogsAreReadByOffset) {
 }
 
 TEST_F(RunTest, SeveralRanksHaveTheirOwnLogs) {
-  TyJob job = Shell("echo rank $RANK of $WORLD_SIZE at $LOCAL_RANK");
-  ASSERT_OK(ty_job_set_process_count(job, 3, err));
+  const TyJob job = Shell("echo rank $RANK of $WORLD_SIZE at $LOCAL_RANK", 3);
   const TyRun run = Complete(job);
   for (int32_t rank = 0; rank < 3; ++rank) {
     const std::string number = std::to_string(rank);
@@ -141,8 +140,7 @@ TEST_F(RunTest, ASignalIsNamedAndSecretsAreMasked) {
 }
 
 TEST_F(RunTest, TheRankToBlameIsNamed) {
-  TyJob job = Shell("[ $RANK = 2 ] && { echo broken >&2; exit 9; }; sleep 600");
-  ASSERT_OK(ty_job_set_process_count(job, 4, err));
+  const TyJob job = Shell("[ $RANK = 2 ] && { echo broken >&2; exit 9; }; sleep 600", 4);
   const TyRun run = Submit(job);
   EXPECT_EQ(Wait(run), TY_RUN_FAILED);
   FailureHandle failure;

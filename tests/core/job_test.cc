@@ -21,7 +21,7 @@ Job CommandJob() {
   job.tags = {{"team", "vision"}};
   job.retries = {2, {7, 9}};
   job.resources.time_limit_ms = 5000;
-  job.process_count = 3;
+  job.distribution = Distribution::PyTorch(3, 1);
   return job;
 }
 

@@ -1,43 +1,15 @@
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <poll.h>
 #include <signal.h>
 
-#include "launch/launcher.h"
+#include "launch/launcher_fixture.h"
 #include "util/boot.h"
 #include "util/error.h"
-#include "util/fs.h"
-#include "util/random.h"
 
 namespace trainyard {
 namespace {
 
-class LocalLauncherTest : public testing::Test {
+class LocalLauncherTest : public LauncherTest {
  protected:
-  LocalLauncherTest() : launcher_(MakeLauncher("local")) {
-    request_.run_id = RandomBase32(12);
-    request_.nodes = {{"node0", "127.0.0.1", 1}};
-    request_.working_directory = directory_.path();
-    request_.log_directory = directory_.path();
-    request_.variables = {{kRunIdVariable, request_.run_id}};
-  }
-  void Shell(const std::string &line, int32_t processes = 1) {
-    request_.command = {"sh", "-c", line};
-    request_.nodes[0].process_count = processes;
-    launcher_->Start(request_);
-  }
-  RankExit NextExit() {
-    for (;;) {
-      if (auto exit = launcher_->TakeExit()) return *exit;
-      pollfd entry{launcher_->descriptor(), POLLIN, 0};
-      poll(&entry, 1, -1);
-    }
-  }
-  std::string Log(const std::string &name = "std_log.txt") { return ReadFile(directory_.path() + "/" + name); }
-
-  TempDir directory_;
-  std::unique_ptr<Launcher> launcher_;
-  LaunchRequest request_;
+  LocalLauncherTest() : LauncherTest("local") {}
 };
 
 TEST_F(LocalLauncherTest, OneProcessHasTheWholeContract) {
@@ -53,11 +25,11 @@ TEST_F(LocalLauncherTest, OneProcessHasTheWholeContract) {
 
 TEST_F(LocalLauncherTest, ExitsComeInTheOrderTheyHappened) {
   // Each rank waits for the file of the one that goes before it: 2, 0, 1.
+  Nodes(1, 3);
   Shell(
       "case $RANK in 2) :;; 0) while [ ! -e two ]; do sleep 0.01; done;; 1) while [ ! -e zero ]; do sleep 0.01; "
       "done;; esac; echo rank $RANK says so >&2; case $RANK in 2) (sleep 0.05; touch two) & ;; 0) (sleep 0.05; "
-      "touch zero) & ;; esac; exit $((10 + RANK))",
-      3);
+      "touch zero) & ;; esac; exit $((10 + RANK))");
   std::vector<int32_t> ranks;
   for (int i = 0; i < 3; ++i) {
     const RankExit exit = NextExit();

@@ -157,10 +157,5 @@ TEST_F(SlotQueueTest, CanceledWaiterLeavesTheLine) {
   AwaitOrder(2);
 }
 
-TEST_F(SlotQueueTest, PortsAreNotGivenTwice) {
-  SlotQueue first(slots_, 1), second(slots_, 1);
-  EXPECT_NE(first.AcquirePort(), second.AcquirePort());
-}
-
 }  // namespace
 }  // namespace trainyard

@@ -27,7 +27,7 @@ RunRecord MakeRecord(const std::string &experiment, const Job &job) {
   run.compute = job.compute;
   run.job_json = job.ToJson().DumpPretty();
   run.job_hash = job.Hash();
-  run.rank_count = job.process_count;
+  run.rank_count = job.RankCount();
   run.submitter = ThisProcess();
   run.tags = job.tags;
   return run;

@@ -75,7 +75,7 @@ std::string LocalDriver::Validate(const Job &requested) {
       .Set("problems", problems)
       .Set("warnings", warnings)
       .Set("command", CommandOf(job))
-      .Set("rank_count", job.process_count);
+      .Set("rank_count", job.RankCount());
   if (job.train) report.Set("train", training);
   return report.DumpPretty();
 }

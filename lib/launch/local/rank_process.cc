@@ -12,6 +12,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "launch/expand.h"
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/text.h"
@@ -19,21 +20,13 @@
 namespace trainyard {
 namespace {
 
-std::string_view VariableOf(const std::vector<std::string> &environment, std::string_view name) {
-  for (const std::string &entry : environment) {
-    if (entry.size() > name.size() && entry[name.size()] == '=' && entry.starts_with(name)) {
-      return std::string_view(entry).substr(name.size() + 1);
-    }
-  }
-  return {};
-}
-
 // As a shell would, with the PATH of the rank rather than of this process. Relative entries are relative to the rank's
 // working directory.
 std::string FindProgram(const RankCommand &command) {
   const std::string &name = command.command[0];
   if (name.find('/') != std::string::npos) return name;
-  std::string_view path = VariableOf(command.environment, "PATH");
+  const char *own_path = FindVariable(command.environment, "PATH");
+  std::string_view path = own_path == nullptr ? "" : own_path;
   if (path.empty()) path = "/usr/local/bin:/usr/bin:/bin";
   for (const std::string_view entry : Split(path, ':')) {
     std::string candidate = JoinPath(entry.empty() ? std::string_view(".") : entry, name);
@@ -58,7 +51,7 @@ struct ChildPlan {
   std::vector<char *> shell_arguments;  // for a script without "#!", which the kernel does not run
   std::vector<char *> environment;
   const char *working_directory = nullptr;
-  int log_fd = -1, stderr_fd = -1, error_fd = -1;
+  int input_fd = -1, log_fd = -1, stderr_fd = -1, error_fd = -1;
   pid_t parent = 0;
 };
 
@@ -93,8 +86,8 @@ void OfferToOomKiller() {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != plan.parent) _exit(127);  // the supervisor died before the line above
   OfferToOomKiller();
-  const int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0) Fail(plan, 2);
+  const int input_fd = plan.input_fd >= 0 ? plan.input_fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (input_fd < 0 || dup2(input_fd, STDIN_FILENO) < 0) Fail(plan, 2);
   if (dup2(plan.log_fd, STDOUT_FILENO) < 0 || dup2(plan.stderr_fd, STDERR_FILENO) < 0) Fail(plan, 2);
   if (chdir(plan.working_directory) != 0) Fail(plan, 1);
   ResetSignals();
@@ -122,6 +115,7 @@ pid_t StartRankProcess(const RankCommand &command) {
   plan.shell_arguments = Pointers(shell_command);
   plan.environment = Pointers(command.environment);
   plan.working_directory = command.working_directory.c_str();
+  plan.input_fd = command.input_fd;
   plan.log_fd = command.log_fd;
   plan.stderr_fd = command.stderr_fd;
   plan.error_fd = error_write.get();

@@ -12,6 +12,7 @@ struct RankCommand {
   std::vector<std::string> command;
   std::string working_directory;
   std::vector<std::string> environment;  // "NAME=value", complete
+  int input_fd = -1;                     // becomes standard input; -1 = /dev/null
   int log_fd = -1;                       // becomes standard output
   int stderr_fd = -1;                    // becomes standard error
 };

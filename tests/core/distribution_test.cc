@@ -1,0 +1,97 @@
+#include "core/distribution.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/job.h"
+#include "util/error.h"
+
+namespace trainyard {
+namespace {
+
+using testing::HasSubstr;
+
+template <typename Call>
+std::string MessageOf(Call call) {
+  try {
+    call();
+  } catch (const Error &error) {
+    EXPECT_EQ(error.status(), Status::kInvalidArgument);
+    return error.what();
+  }
+  return "no error";
+}
+
+std::string Read(const std::string &text) {
+  return Distribution::FromJson(Json::Parse(text, "distribution")).ToJson().Dump();
+}
+
+TEST(Distribution, ProcessCountIsTheTotalOfAllNodes) {
+  EXPECT_EQ(Distribution::PyTorch(8, 2).processes_per_node(), 4);
+  EXPECT_EQ(Distribution::PyTorch(0, 3).process_count, 3);
+  EXPECT_EQ(Distribution::Mpi(2, 4).process_count, 8);
+  EXPECT_EQ(Distribution::PyTorchPerNode(3).process_count, 3);
+  EXPECT_THAT(MessageOf([] { Distribution::PyTorch(7, 2); }),
+              HasSubstr("7 processes cannot be spread evenly over 2 nodes; take 6 or 8"));
+  EXPECT_THAT(MessageOf([] { Distribution::PyTorch(1, 2); }), HasSubstr("; take 2"));
+}
+
+TEST(Distribution, CountsHaveLimits) {
+  EXPECT_THAT(MessageOf([] { Distribution::PyTorch(-1, 1); }), HasSubstr("process count must be from 1 to 1024"));
+  EXPECT_THAT(MessageOf([] { Distribution::PyTorch(1025, 1); }), HasSubstr("got 1025"));
+  EXPECT_THAT(MessageOf([] { Distribution::PyTorchPerNode(0); }), HasSubstr("node count must be from 1 to 128"));
+  EXPECT_THAT(MessageOf([] { Distribution::Mpi(2, 0); }), HasSubstr("per node"));
+  EXPECT_THAT(MessageOf([] { Distribution::Mpi(128, 1024); }), HasSubstr("got 131072"));
+  Distribution distribution;
+  EXPECT_THAT(MessageOf([&] { distribution.SetMasterPort(65536); }), HasSubstr("0 = chosen"));
+  EXPECT_THAT(MessageOf([&] { distribution.SetMaxRestarts(-1); }), HasSubstr("restarts"));
+}
+
+TEST(Distribution, BackendsAreTwoInAnyCase) {
+  Distribution distribution = Distribution::PyTorch(2, 1);
+  distribution.SetBackend("Gloo");
+  EXPECT_EQ(distribution.backend, "gloo");
+  EXPECT_THAT(MessageOf([&] { distribution.SetBackend("ucx"); }), HasSubstr("'nccl' or 'gloo', got 'ucx'"));
+  Distribution mpi = Distribution::Mpi(1, 2);
+  EXPECT_THAT(MessageOf([&] { mpi.SetBackend("nccl"); }), HasSubstr("takes no backend"));
+}
+
+TEST(Distribution, RoundTripsThroughJson) {
+  for (const char *text : {R"({"type":"mpi","node_count":2,"process_count_per_node":4})",
+                           R"({"type":"pytorch","node_count":1,"process_count":4,"backend":"gloo","master_port":7000})",
+                           R"({"type":"pytorch_per_node","node_count":3,"max_restarts":2})"}) {
+    EXPECT_EQ(Read(text), text);
+  }
+  EXPECT_EQ(Read(R"({"type":"pytorch","node_count":2})"), R"({"type":"pytorch","node_count":2,"process_count":2})");
+  EXPECT_THAT(MessageOf([] { Read(R"({"type":"horovod"})"); }), HasSubstr("got 'horovod'"));
+  EXPECT_THAT(MessageOf([] { Read(R"({"type":"mpi","proces_count_per_node":4})"); }),
+              HasSubstr("'process_count_per_node'"));
+}
+
+TEST(Distribution, BareCountsInAJobNameTheCallToUse) {
+  for (const char *text : {R"({"command":["x"],"process_count":4})", R"({"command":["x"],"node_count":2})",
+                           R"({"command":["x"],"process_count_per_node":2})"}) {
+    EXPECT_THAT(MessageOf([&] { Job::Parse(text, "job"); }), HasSubstr("ty_job_set_distribution"));
+  }
+}
+
+TEST(Distribution, AJobWithoutOneIsOneProcessAndItsJsonSaysNothingOfIt) {
+  Job job;
+  job.command = {"x"};
+  EXPECT_EQ(job.RankCount(), 1);
+  EXPECT_FALSE(job.ToJson().Has("distribution"));
+  job.distribution = Distribution::PyTorch(4, 2);
+  const Job read = Job::Parse(job.ToJson().Dump(), "job");
+  EXPECT_EQ(read.RankCount(), 4);
+  EXPECT_EQ(read.distribution->node_count, 2);
+}
+
+TEST(Distribution, ATrainingJobIsOneProcess) {
+  Job job = Job::Parse(R"({"kind":"train","train":{"data":{"directory":"/data"}}})", "job");
+  EXPECT_NO_THROW(job.Check());
+  job.distribution = Distribution::PyTorch(2, 1);
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("one process"));
+}
+
+}  // namespace
+}  // namespace trainyard
