@@ -1,8 +1,10 @@
 #include "launch/launcher.h"
 
+#include "core/run_id.h"
 #include "launch/local/local_launcher.h"
 #include "launch/local/nodes_launcher.h"
 #include "util/error.h"
+#include "util/fs.h"
 
 namespace trainyard {
 namespace {
@@ -39,7 +41,8 @@ int32_t WorldSize(const LaunchRequest &request) {
 }
 
 std::map<std::string, std::string> RankVariables(const LaunchRequest &request, int32_t node_rank, int32_t local_rank) {
-  const std::string rank = std::to_string(FirstRank(request, node_rank) + local_rank);
+  const int32_t number = FirstRank(request, node_rank) + local_rank;
+  const std::string rank = std::to_string(number);
   const std::string node = std::to_string(node_rank);
   const std::string port = std::to_string(request.master_port);
   std::string addresses;
@@ -57,6 +60,8 @@ std::map<std::string, std::string> RankVariables(const LaunchRequest &request, i
       {"AZ_BATCH_NODE_LIST", addresses},
       {"AZ_BATCH_IS_CURRENT_NODE_MASTER", node_rank == 0 ? "true" : "false"},
       {"AZ_BATCHAI_TASK_INDEX", rank},
+      {"AZUREML_PROCESS_NAME", WorldSize(request) == 1 ? "main" : "rank_" + rank},
+      {"AZUREML_DRIVERLOG_PATH", JoinPath(request.log_directory, StdLogName(number, WorldSize(request)))},
   };
 }
 

@@ -66,6 +66,11 @@ std::map<std::string, std::string> OwnVariables(const RankEnvironment &environme
   return own;
 }
 
+// As a launch configuration of Azure ML names it.
+const char *FrameworkName(const Job &job) {
+  return job.distribution && job.distribution->kind != Distribution::Kind::kMpi ? "PyTorch" : "Python";
+}
+
 // What scripts written for Azure ML look at, as far as it means something here. There is no service: no endpoints and
 // no tokens.
 std::map<std::string, std::string> AzureMlVariables(const RankEnvironment &environment) {
@@ -85,7 +90,7 @@ std::map<std::string, std::string> AzureMlVariables(const RankEnvironment &envir
       {"AZUREML_ARM_WORKSPACE_NAME", workspace_name},
       {"AZUREML_ARM_PROJECT_NAME", run.experiment},
       {"AZUREML_TARGET_TYPE", run.compute},
-      {"AZUREML_FRAMEWORK", "Python"},
+      {"AZUREML_FRAMEWORK", FrameworkName(*environment.job)},
       {"AZUREML_NODE_COUNT", std::to_string(environment.node_count)},
       {"AZUREML_LOGDIRECTORY_PATH", Layout(environment.workspace).Run(run.id).UserLogs()},
   };

@@ -75,6 +75,8 @@ TEST_F(RankEnvironmentTest, ScriptsOfAzureMlFindWhatTheyLookFor) {
     EXPECT_EQ(name.find("TOKEN"), std::string::npos) << name;
     EXPECT_EQ(name.find("ENDPOINT"), std::string::npos) << name;
   }
+  job_.distribution = Distribution::PyTorch(2, 1);
+  EXPECT_EQ(Make().at("AZUREML_FRAMEWORK"), "PyTorch");
   environment_.root_run_id = "root";
   EXPECT_EQ(Make().at("AZUREML_ROOT_RUN_ID"), "root");
 }

@@ -44,6 +44,13 @@ assert run.metric_names()[:2] == ["chosen", "large"], run.metric_names()
         run = self.code("import trainyard; run = trainyard.Run.get_context(); run.log('rank', run.rank)", processes=3)
         self.assertEqual([(rank, value) for rank, _, _, value in run.metric_points("rank")], [(0, 0.0), (1, 1.0), (2, 2.0)])
 
+    def test_every_rank_knows_its_name_and_log(self):
+        run = self.code("import os; print(os.environ['AZUREML_PROCESS_NAME'], open(os.environ['AZUREML_DRIVERLOG_PATH']).read() == '')",
+                        processes=2)
+        self.assertEqual(self.log(run), "rank_0 True\nrank_1 True\n")
+        run = self.code("import os; print(os.environ['AZUREML_PROCESS_NAME'])")
+        self.assertEqual(self.log(run), "main\n")
+
     def test_tags_properties_files_and_models(self):
         run = self.code("""
 import os, trainyard

@@ -4,8 +4,8 @@ Variables set by CMakeLists.txt: TRAINYARD_TEST_LIBRARY (libtrainyard.so), TRAIN
 them), TRAINYARD_TEST_SOURCE (the checkout).
 """
 
-import ctypes
 import glob
+import json
 import os
 import shutil
 import subprocess
@@ -28,10 +28,8 @@ from trainyard import _capi  # noqa: E402
 
 # What a host needs, beside what the package declares.
 _JOBS = """
-ty_status ty_job_new_command(const char *source_directory, const char *const *argv, size_t argc, ty_job **out_job, ty_error **err);
-ty_status ty_job_set_variable(ty_job *job, const char *name, const char *value, ty_error **err);
+ty_status ty_job_from_json(const char *json, ty_job **out_job, ty_error **err);
 ty_status ty_job_set_secret(ty_job *job, const char *name, const char *value, ty_error **err);
-ty_status ty_job_set_process_count(ty_job *job, int32_t count, ty_error **err);
 void ty_job_free(ty_job *job);
 ty_status ty_run_submit(ty_workspace *workspace, const char *experiment, const ty_job *job, ty_run **out_run, ty_error **err);
 """
@@ -78,13 +76,14 @@ class RunTest(unittest.TestCase):
         return self.path(name)
 
     def submit(self, *command, source=None, variables=(), secrets=(), processes=1, experiment="python"):
-        words = (ctypes.c_char_p * len(command))(*[word.encode() for word in command])
-        job = self.library.make("ty_job_new_command", "ty_job_free", source, words, len(command))
-        for name, value in dict(variables).items():
-            self.library.call("ty_job_set_variable", job, name, value)
+        description = {"schema_version": 1, "kind": "command", "command": list(command), "variables": dict(variables)}
+        if source is not None:
+            description["source_directory"] = source
+        if processes > 1:
+            description["distribution"] = {"type": "pytorch", "process_count": processes}
+        job = self.library.make("ty_job_from_json", "ty_job_free", json.dumps(description))
         for name, value in dict(secrets).items():
             self.library.call("ty_job_set_secret", job, name, value)
-        self.library.call("ty_job_set_process_count", job, processes)
         run = trainyard.Run(self.library.make("ty_run_submit", "ty_run_free", self.workspace._handle, experiment, job), self.workspace)
         self.addCleanup(self._end, run)
         return run
