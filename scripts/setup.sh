@@ -23,6 +23,7 @@ libssl-dev            | build     | -          | SHA-256 and TLS
 libsqlite3-dev        | build     | -          | the workspace's database
 zlib1g-dev            | build     | -          | CRC-32 of journals, and inflate
 libjpeg62-turbo-dev   | build     | -          | decodes JPEG as Pillow and torchvision do
+libyaml-cpp-dev       | build     | -          | reads conda files, in the runner
 libpng-dev            | build     | -          | decodes PNG
 ca-certificates       | torch     | -          | trusts the package index that LibTorch comes from
 python3               | torch     | python3    | runs pip

@@ -4,6 +4,7 @@
 
 #include <trainyard/common.h>
 #include <trainyard/distribution.h>
+#include <trainyard/environment.h>
 #include <trainyard/error.h>
 #include <trainyard/event.h>
 #include <trainyard/job.h>

@@ -75,6 +75,10 @@ struct ty_job {
   trainyard::Job job;
 };
 
+struct ty_environment {
+  trainyard::Environment environment;
+};
+
 struct ty_train_config {
   trainyard::TrainConfig config;
 };

@@ -155,6 +155,19 @@ std::vector<std::string> Job::Command(const std::string &interpreter) const {
   return argv;
 }
 
+void Job::CheckEnvironment() const {
+  if (environment.empty()) {
+    throw Error::InvalidArgument("the job's environment has no name: 'system' is what this machine has");
+  }
+  if (environment_definition) environment_definition->Check();
+  const bool system = environment == "system" || (environment_definition && environment_definition->IsSystem());
+  if (kind == RunKind::kTrain && !system) {
+    throw Error::InvalidArgument(
+        "a training job runs the library's own engine and takes no environment: leave it at "
+        "'system'");
+  }
+}
+
 void Job::Check() const {
   if (!run_id.empty()) CheckRunId(run_id);
   if (kind == RunKind::kTrain) {
@@ -183,9 +196,7 @@ void Job::Check() const {
   if (kind != RunKind::kScript && (!script.empty() || !script_parameters.empty())) {
     throw Error::InvalidArgument("only a script job takes a script and its parameters: make it with ty_job_new_script");
   }
-  if (environment != "system") {
-    throw Error(Status::kUnsupported, "environment '" + environment + "' is not known: only 'system' is");
-  }
+  CheckEnvironment();
   if (compute != "local") throw Error(Status::kNotFound, "compute '" + compute + "' is not known: only 'local' is");
   if (resources.time_limit_ms <= 0) throw Error::InvalidArgument("the time limit must be at least 1 ms");
   for (const auto &[name, value] : variables) CheckVariableName(name);
@@ -216,6 +227,7 @@ Json Job::ToJson() const {
     json.Set("secret_names", names);
   }
   json.Set("environment", environment).Set("compute", compute);
+  if (environment_definition) json.Set("environment_definition", environment_definition->ToJson());
   json.Set("resources", ResourcesToJson(resources)).Set("retries", RetriesToJson(retries));
   if (distribution) json.Set("distribution", distribution->ToJson());
   if (train) json.Set("train", train->ToJson());
@@ -225,9 +237,26 @@ Json Job::ToJson() const {
 
 Job Job::FromJson(const Json &json) {
   RefuseBareCounts(json);
-  json.CheckKeys({"schema_version", "kind", "run_id", "display_name", "source_directory", "command", "shell_command",
-                  "script", "script_parameters", "arguments", "variables", "secret_names", "environment", "compute",
-                  "resources", "retries", "distribution", "train", "tags"});
+  json.CheckKeys({"schema_version",
+                  "kind",
+                  "run_id",
+                  "display_name",
+                  "source_directory",
+                  "command",
+                  "shell_command",
+                  "script",
+                  "script_parameters",
+                  "arguments",
+                  "variables",
+                  "secret_names",
+                  "environment",
+                  "environment_definition",
+                  "compute",
+                  "resources",
+                  "retries",
+                  "distribution",
+                  "train",
+                  "tags"});
   const int64_t version = json.GetInt64("schema_version", kSchemaVersion);
   if (version < 1 || version > kSchemaVersion) {
     throw Error(Status::kVersion, json.path() + ".schema_version is " + std::to_string(version) +
@@ -248,6 +277,7 @@ Job Job::FromJson(const Json &json) {
   // Values of secrets are never in JSON; whoever runs the job gets them through memory.
   for (const std::string &name : json.GetStringList("secret_names")) job.secrets[name] = "";
   job.environment = json.GetString("environment", job.environment);
+  if (auto v = json.Find("environment_definition")) job.environment_definition = Environment::FromJson(*v);
   job.compute = json.GetString("compute", job.compute);
   if (auto v = json.Find("resources")) job.resources = ResourcesFromJson(*v);
   if (auto v = json.Find("retries")) job.retries = RetriesFromJson(*v);

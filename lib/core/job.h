@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/distribution.h"
+#include "core/environment.h"
 #include "core/run.h"
 #include "core/train_config.h"
 #include "util/json.h"
@@ -53,8 +54,9 @@ struct Job {
   std::vector<std::pair<std::string, std::string>> script_parameters;  // in order; an empty value: the bare name
   std::vector<std::string> arguments;  // appended to the command, or after the script's parameters
   std::map<std::string, std::string> variables;
-  std::map<std::string, std::string> secrets;  // values never leave memory: JSON holds their names only
-  std::string environment = "system";
+  std::map<std::string, std::string> secrets;         // values never leave memory: JSON holds their names only
+  std::string environment = "system";                 // "name", "name:version"
+  std::optional<Environment> environment_definition;  // what the name stands for; there at the latest when submitted
   std::string compute = "local";
   Resources resources;
   Retries retries;
@@ -77,6 +79,9 @@ struct Job {
   static Job FromJson(const Json &json);
   static Job Parse(std::string_view text, std::string_view source_name);
   std::string Hash() const;
+
+ private:
+  void CheckEnvironment() const;
 };
 
 }  // namespace trainyard

@@ -62,5 +62,8 @@ void CheckExperimentName(std::string_view name) {
 void CheckModelName(std::string_view name) {
   CheckName("model", name);
 }
+void CheckRegistryName(std::string_view what, std::string_view name) {
+  CheckName(what, name);
+}
 
 }  // namespace trainyard

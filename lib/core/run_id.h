@@ -17,6 +17,7 @@ std::string StdLogName(int32_t rank, int32_t rank_count);
 void CheckRunId(std::string_view id);
 void CheckExperimentName(
     std::string_view name);  // 1 to 250 of letters, digits, '-', '_', '.', starting with a letter or digit
-void CheckModelName(std::string_view name);  // the same rule
+void CheckModelName(std::string_view name);                            // the same rule
+void CheckRegistryName(std::string_view what, std::string_view name);  // the same rule; `what` is for the message
 
 }  // namespace trainyard

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/environment.h"
 #include "core/event.h"
 #include "core/job.h"
 #include "core/metric.h"
@@ -97,6 +98,16 @@ class Driver {
   virtual void SetModelTag(const ModelRecord &model, const std::string &key,
                            const std::optional<std::string> &value) = 0;
   virtual void DeleteModel(const ModelRecord &model) = 0;
+
+  // Environments. An empty version is the latest.
+  virtual Environment GetEnvironment(const std::string &name, const std::string &version) = 0;
+  virtual Environment RegisterEnvironment(const Environment &environment) = 0;
+  virtual std::vector<std::string> ListEnvironments() = 0;  // registered and curated
+  virtual std::vector<std::string> ListEnvironmentVersions(const std::string &name) = 0;
+  virtual void DeleteEnvironment(const std::string &name, const std::string &version) = 0;
+  // Makes it ready for runs; its log is written to the descriptor `log` as it grows (-1 = not). Answers
+  // ty_environment_build's report.
+  virtual std::string BuildEnvironment(const Environment &environment, int log) = 0;
 
   virtual std::string Prune(const PrunePolicy &policy) = 0;  // ty_workspace_prune's report
 };

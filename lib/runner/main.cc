@@ -4,8 +4,10 @@
 //   train <workspace> <run id>       the training rank of a run
 //   node <name>                      the supervisor of a simulated node; its launcher is at standard input
 //   validate <report>                what a training job would use; {"train", "weights_path"} on standard input
+//   check-environment <workspace> <report>     what would keep an environment from being made here
+//   build-environment <workspace> <directory> <host pid> <host start time>   makes one; log and report go there
 //   --version                        the build id
-// supervise and validate put themselves in the background and answer on --result-fd (util/process.h).
+// All but train put themselves in the background and answer on --result-fd (util/process.h).
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
@@ -21,6 +23,7 @@
 #include <vector>
 
 #include "launch/agent.h"
+#include "runner/environment/prepare_environment.h"
 #include "runner/supervise.h"
 #include "runner/train_rank.h"
 #include "util/build_id.h"
@@ -104,10 +107,27 @@ int RunValidate(const Arguments &arguments) {
   return 0;
 }
 
+int RunCheckEnvironment(const Arguments &arguments) {
+  const std::string input = ReadInput();
+  DetachFromParent();
+  EndWithHost(arguments.result_fd, ParentPath(arguments.words[2]));
+  CheckEnvironmentTask(input, arguments.words[1], arguments.words[2]);
+  ReportDetached(arguments.result_fd);
+  return 0;
+}
+
+int RunBuildEnvironment(const Arguments &arguments) {
+  const std::string input = ReadInput();
+  DetachFromParent();
+  ReportDetached(arguments.result_fd);
+  return BuildEnvironmentTask(input, arguments.words[1], arguments.words[2], ParseInt64(arguments.words[3]).value_or(0),
+                              ParseInt64(arguments.words[4]).value_or(0));
+}
+
 int Usage() {
   std::fputs(
-      "usage: trainyard-runner supervise WORKSPACE RUN_ID | train WORKSPACE RUN_ID | node NAME | validate REPORT | "
-      "--version\n"
+      "usage: trainyard-runner supervise WORKSPACE RUN_ID | train WORKSPACE RUN_ID | node NAME | validate REPORT |\n"
+      "       check-environment WORKSPACE REPORT | build-environment WORKSPACE DIRECTORY PID START_TIME | --version\n"
       "This program is started by libtrainyard.so; there is nothing to call by hand.\n",
       stderr);
   return 2;
@@ -120,7 +140,7 @@ int Main(int argc, char **argv) {
     std::puts(BuildId());
     return 0;
   }
-  const bool background = command == "supervise" || command == "validate";
+  const bool background = command == "supervise" || command == "validate" || command.ends_with("-environment");
   try {
     CheckBuild(arguments.build_id);
     if (background) {
@@ -131,6 +151,8 @@ int Main(int argc, char **argv) {
     if (command == "supervise" && arguments.words.size() == 3) return RunSupervise(arguments);
     if (command == "validate" && arguments.words.size() == 2) return RunValidate(arguments);
     if (command == "node" && arguments.words.size() == 2) return RunNodeAgent();
+    if (command == "check-environment" && arguments.words.size() == 3) return RunCheckEnvironment(arguments);
+    if (command == "build-environment" && arguments.words.size() == 5) return RunBuildEnvironment(arguments);
     if (command == "train" && arguments.words.size() == 3) return TrainRank(arguments.words[1], arguments.words[2]);
   } catch (const std::exception &error) {
     if (background && arguments.result_fd >= 0) {

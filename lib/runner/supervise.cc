@@ -17,6 +17,7 @@
 #include "drivers/local/settle.h"
 #include "engine/runtime.h"
 #include "runner/attempt.h"
+#include "runner/environment/prepare_environment.h"
 #include "runner/master_port.h"
 #include "runner/prepare.h"
 #include "runner/rank_environment.h"
@@ -102,7 +103,8 @@ class Supervisor {
       final_state = Execute(&error);
     } catch (const Error &failure) {
       error = ErrorFor(failure);
-      if (failure.status() == Status::kCanceled && beat_->cancel_requested()) final_state = RunState::kCanceled;
+      const bool asked = beat_->cancel_requested() || beat_->stop_requested();
+      if (failure.status() == Status::kCanceled && asked) final_state = RunState::kCanceled;
     } catch (const std::exception &failure) {
       error.code = "runner";
       error.message = std::string("the supervisor failed: ") + failure.what();
@@ -157,6 +159,7 @@ class Supervisor {
       default:
         error.code = "runner";
     }
+    if (const auto code = failure.details().find("code"); code != failure.details().end()) error.code = code->second;
     return error;
   }
 
@@ -165,6 +168,7 @@ class Supervisor {
     book_.Advance(RunState::kPreparing);
     if (NeedsDownload(job_, store_.get())) book_.Commit();
     weights_path_ = ResolveWeights(job_, store_.get(), [&] { return !beat_->cancel_requested(); });
+    PrepareSoftware();
     PrepareCode(run_, store_.get());
     book_.Advance(RunState::kQueued);
     SlotQueue queue(SlotDirectory(), LocalSlotCount());
@@ -176,6 +180,7 @@ class Supervisor {
         job_.resources.time_limit_ms > INT64_MAX / 2 ? INT64_MAX : MonotonicMs() + job_.resources.time_limit_ms;
     for (int32_t number = 0;; ++number) {
       const AttemptResult result = RunAttempt(Plan(number, relaunches.restarts(), port.number(), deadline_ms), &*beat_);
+      environment_.CleanUp(run_.id);
       processes_ended_ += result.processes_ended;
       processes_left_ = static_cast<int64_t>(result.left.size());
       *error = result.error;
@@ -188,6 +193,23 @@ class Supervisor {
       Log(LogLevel::kWarning, "attempt " + std::to_string(number) + " failed, starting again: " + error->message);
       Try("collect the metrics", [&] { store_->metrics().Fold(run_.id, true); });
     }
+  }
+
+  // The job's environment, made when it is not there yet.
+  void PrepareSoftware() {
+    if (!job_.environment_definition) return;
+    Environment &environment = *job_.environment_definition;
+    const auto password = options_.secrets.find(kRegistryPasswordSecret);
+    if (password != options_.secrets.end()) environment.registry.password = password->second;
+    PrepareOptions options;
+    options.log = environment.IsSystem() ? "" : layout_.EnvironmentBuildLog();
+    options.marker = run_.id;
+    options.go_on = [this] { return !beat_->cancel_requested() && !beat_->stop_requested(); };
+    options.on_make = [this] { book_.Commit(); };
+    PrepareReport report = PrepareEnvironment(environment, store_->layout(), options);
+    environment_ = std::move(report.prepared);
+    for (const auto &[name, value] : environment_.variables) job_.variables.emplace(name, value);
+    if (!report.hash.empty()) Log(LogLevel::kInfo, "environment " + report.hash + (report.reused ? " reused" : ""));
   }
 
   // Canceled says that nothing is left.
@@ -239,6 +261,7 @@ class Supervisor {
     plan.launch.log_directory = layout_.UserLogs();
     plan.launch.master_port = port;
     plan.launch.canceled = [this] { return beat_->cancel_requested(); };
+    environment_.Apply(layout_.Root(), {}, job_.resources.gpus, &plan.launch);
     plan.on_start = [this] {
       if (!running_) book_.set_started_ms(NowUnixMs());
       running_ = true;
@@ -251,7 +274,8 @@ class Supervisor {
   std::vector<std::string> Command() const {
     if (job_.kind == RunKind::kTrain) return {"/proc/self/exe", "train", options_.workspace, run_.id};
     const bool python = job_.kind == RunKind::kScript && LanguageOf(job_.script) == ScriptLanguage::kPython;
-    return job_.Command(python ? FindPython(job_) : "");
+    if (!python) return job_.Command("");
+    return job_.Command(environment_.python.empty() ? FindPython(job_) : environment_.python);
   }
 
   std::map<std::string, std::string> Variables(int32_t attempt, int32_t restarts) const {
@@ -261,6 +285,7 @@ class Supervisor {
     environment.workspace = store_->layout().Root();
     environment.root_run_id = RootRunId();
     environment.secrets = options_.secrets;
+    environment.secrets.erase(kRegistryPasswordSecret);
     environment.weights_path = weights_path_;
     environment.runtime_directory = RuntimeDirectory();
     environment.library = LibraryPath();
@@ -350,6 +375,7 @@ class Supervisor {
   Job job_;
   std::optional<RunBeat> beat_;
   std::string weights_path_;
+  PreparedEnvironment environment_;
   std::map<int32_t, uint64_t> synced_bytes_;
   bool running_ = false;  // ranks have run
   int64_t last_fold_ms_ = MonotonicMs();

@@ -44,6 +44,22 @@ class RunLayout {
   std::string root_;
 };
 
+// environments/<content hash>: one environment, made. Whoever makes it holds `<hash>.lock` exclusively, whoever uses it
+// shared. Without `ready.json`, written last, it is torn, and made again.
+class EnvironmentLayout {
+ public:
+  explicit EnvironmentLayout(std::string root) : root_(std::move(root)) {}
+  const std::string &Root() const { return root_; }
+  std::string Lock() const { return root_ + ".lock"; }
+  std::string Ready() const { return root_ + "/ready.json"; }             // how ranks use it
+  std::string Definition() const { return root_ + "/environment.json"; }  // what was asked for
+  std::string Resolved() const { return root_ + "/resolved.json"; }       // the lock file: what is in it
+  std::string BuildLog() const { return root_ + "/build.log"; }
+
+ private:
+  std::string root_;
+};
+
 class Layout {
  public:
   explicit Layout(std::string root) : root_(std::move(root)) {}
@@ -52,6 +68,9 @@ class Layout {
   std::string Lock() const { return root_ + "/workspace.lock"; }
   std::string Objects() const { return root_ + "/objects"; }
   std::string Environments() const { return root_ + "/environments"; }
+  EnvironmentLayout Environment(std::string_view hash) const {
+    return EnvironmentLayout(Environments() + "/" + std::string(hash));
+  }
   std::string Runs() const { return root_ + "/runs"; }
   RunLayout Run(std::string_view run_id) const { return RunLayout(root_ + "/runs/" + std::string(run_id)); }
 

@@ -37,6 +37,7 @@ std::string RealPath(const std::string &path) {
 std::string RunFiles::Place(std::string_view name) const {
   std::string own(name);
   constexpr std::string_view kOld = "azureml-logs/70_driver_log";
+  if (name == "azureml-logs/20_image_build_log.txt") own = "system_logs/environment_build.log";
   if (name.starts_with(kOld)) own = "user_logs/std_log" + std::string(name.substr(kOld.size()));
   const size_t slash = own.find('/');
   const std::string tree = own.substr(0, slash);

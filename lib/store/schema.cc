@@ -130,6 +130,17 @@ CREATE TABLE model_files (
   PRIMARY KEY (model_id, path)
 ) WITHOUT ROWID;
 CREATE INDEX model_files_by_hash ON model_files (sha256);
+
+CREATE TABLE environment_names (name TEXT PRIMARY KEY, last_version INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE environments (
+  name TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  created_ms INTEGER NOT NULL,
+  hash TEXT NOT NULL,
+  definition TEXT NOT NULL,
+  PRIMARY KEY (name, version)
+) WITHOUT ROWID;
 )sql";
 
 const std::vector<Migration> &SchemaMigrations() {

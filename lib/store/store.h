@@ -6,6 +6,7 @@
 #include <string>
 
 #include "store/database.h"
+#include "store/environment_store.h"
 #include "store/layout.h"
 #include "store/metric_store.h"
 #include "store/model_store.h"
@@ -23,7 +24,8 @@ class Store {
         runs_(&database_),
         metrics_(&database_),
         objects_(layout_),
-        models_(&database_, &objects_) {}
+        models_(&database_, &objects_),
+        environments_(&database_) {}
   static std::shared_ptr<Store> Open(const std::string &root, const DatabaseOptions &options = {}) {
     return std::make_shared<Store>(root, options);
   }
@@ -35,6 +37,7 @@ class Store {
   MetricStore &metrics() { return metrics_; }
   ObjectStore &objects() { return objects_; }
   ModelStore &models() { return models_; }
+  EnvironmentStore &environments() { return environments_; }
 
  private:
   Layout layout_;
@@ -43,6 +46,7 @@ class Store {
   MetricStore metrics_;
   ObjectStore objects_;
   ModelStore models_;
+  EnvironmentStore environments_;
 };
 
 }  // namespace trainyard

@@ -65,6 +65,11 @@ KillReport KillProcesses(const std::function<std::vector<ProcessInfo>()> &find, 
 // "SIGKILL"; "signal 77" for an unknown number.
 std::string SignalName(int signal);
 
+// "NAME=value" for a child: this process's environment without the names in `unset` (a '*' at the end matches any
+// rest), and with `variables`.
+std::vector<std::string> ChildEnvironment(const std::map<std::string, std::string> &variables,
+                                          const std::vector<std::string> &unset);
+
 struct DetachedProcess {
   int64_t pid = 0;
   int64_t start_time = 0;

@@ -51,19 +51,6 @@ bool Matches(std::string_view name, std::string_view pattern) {
   return name == pattern;
 }
 
-std::vector<std::string> MakeEnvironment(const DetachedCommand &command) {
-  std::vector<std::string> entries;
-  for (char **entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
-    const std::string_view text(*entry);
-    const std::string_view name = text.substr(0, text.find('='));
-    bool keep = command.variables.find(std::string(name)) == command.variables.end();
-    for (const std::string &pattern : command.unset) keep = keep && !Matches(name, pattern);
-    if (keep) entries.emplace_back(text);
-  }
-  for (const auto &[name, value] : command.variables) entries.push_back(name + "=" + value);
-  return entries;
-}
-
 std::vector<char *> Pointers(std::vector<std::string> &texts) {
   std::vector<char *> pointers;
   pointers.reserve(texts.size() + 1);
@@ -144,6 +131,20 @@ std::string OneLine(std::string text) {
 
 }  // namespace
 
+std::vector<std::string> ChildEnvironment(const std::map<std::string, std::string> &variables,
+                                          const std::vector<std::string> &unset) {
+  std::vector<std::string> entries;
+  for (char **entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    const std::string_view name = text.substr(0, text.find('='));
+    bool keep = variables.find(std::string(name)) == variables.end();
+    for (const std::string &pattern : unset) keep = keep && !Matches(name, pattern);
+    if (keep) entries.emplace_back(text);
+  }
+  for (const auto &[name, value] : variables) entries.push_back(name + "=" + value);
+  return entries;
+}
+
 DetachedProcess SpawnDetached(const DetachedCommand &command) {
   const UniqueFd input = MakeInput(command.input);
   int ends[2];
@@ -155,7 +156,7 @@ DetachedProcess SpawnDetached(const DetachedCommand &command) {
   std::vector<std::string> arguments = {command.program};
   arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
   arguments.insert(arguments.end(), {"--result-fd", std::to_string(kResultFd)});
-  std::vector<std::string> environment = MakeEnvironment(command);
+  std::vector<std::string> environment = ChildEnvironment(command.variables, command.unset);
   const std::vector<char *> argument_pointers = Pointers(arguments);
   const std::vector<char *> environment_pointers = Pointers(environment);
 

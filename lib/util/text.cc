@@ -63,6 +63,12 @@ std::string Slug(std::string_view text, size_t max) {
   return slug.empty() ? "x" : slug;
 }
 
+std::string LowerAscii(std::string_view text) {
+  std::string lower(text);
+  for (char &c : lower) c = Lower(c);
+  return lower;
+}
+
 std::vector<std::string_view> Split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   if (text.empty()) return parts;

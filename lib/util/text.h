@@ -16,6 +16,7 @@ std::string Slug(std::string_view text, size_t max);
 std::vector<std::string_view> Split(std::string_view text, char separator);
 std::string Join(const std::vector<std::string> &parts, std::string_view separator);
 std::string_view Trim(std::string_view text);
+std::string LowerAscii(std::string_view text);
 
 // The candidate that `key` was most likely meant to be (edit distance with swaps; at most a third of the letters
 // differ); empty when nothing is near.

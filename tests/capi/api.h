@@ -79,6 +79,7 @@ using TyJob = Handle<ty_job, &ty_job_free>;
 using TyDistribution = Handle<ty_distribution, &ty_distribution_free>;
 using TyRun = Handle<ty_run, &ty_run_free>;
 using Model = Handle<ty_model, &ty_model_free>;
+using TyEnvironment = Handle<ty_environment, &ty_environment_free>;
 using Config = Handle<ty_train_config, &ty_train_config_free>;
 using Stream = Handle<ty_event_stream, &ty_event_stream_free>;
 using Series = Handle<ty_metric_series, &ty_metric_series_free>;

@@ -158,6 +158,7 @@ class NullArguments : public WorkspaceTest {
     WriteAll(directory / "weights", "weights");
     ASSERT_OK(ty_model_register(workspace, "m", (directory / "weights").c_str(), nullptr, model.out(), err));
     ASSERT_OK(ty_train_config_new(config.out(), err));
+    ASSERT_OK(ty_environment_new("e", environment.out(), err));
     predictor = std::make_unique<ty_predictor>();  // has no engine: no call in this file may get so far
     AddCommon();
     AddWorkspace();
@@ -167,6 +168,7 @@ class NullArguments : public WorkspaceTest {
     AddRunContent();
     AddEvents();
     AddModel();
+    AddEnvironment();
     AddTrain();
     AddPredict();
   }
@@ -342,6 +344,58 @@ class NullArguments : public WorkspaceTest {
     table.AddPlain("ty_model_free", [] { ty_model_free(nullptr); });
   }
 
+  void AddEnvironment() {
+    ty_environment *ev = environment.get();
+    ty_workspace *ws = workspace.get();
+    table.Add("ty_environment_new", &ty_environment_new, In("name", "e"), Out("out_environment", &environment_out));
+    table.Add("ty_environment_get", &ty_environment_get, In("workspace", ws), In("name", "e"), Any(nullptr),
+              Out("out_environment", &environment_out));
+    table.Add("ty_environment_list", &ty_environment_list, In("workspace", ws), Out("out_names", &list));
+    table.Add("ty_environment_list_versions", &ty_environment_list_versions, In("workspace", ws), In("name", "e"),
+              Out("out_versions", &list));
+    table.Add("ty_environment_register", &ty_environment_register, In("workspace", ws), In("environment", ev),
+              OptionalOut(&environment_out));
+    table.Add("ty_environment_delete", &ty_environment_delete, In("workspace", ws), In("name", "e"),
+              In("version", "1"));
+    table.AddPlain("ty_environment_name", [] { EXPECT_EQ(ty_environment_name(nullptr), nullptr); });
+    table.AddPlain("ty_environment_version", [] { EXPECT_EQ(ty_environment_version(nullptr), nullptr); });
+    table.Add("ty_environment_hash", &ty_environment_hash, In("environment", ev), Out("out_hash", &text));
+    table.Add("ty_environment_set_base_image", &ty_environment_set_base_image, In("environment", ev), Any(nullptr));
+    table.Add("ty_environment_set_registry_credentials", &ty_environment_set_registry_credentials,
+              In("environment", ev), Any(nullptr), Any(nullptr), Any(nullptr));
+    table.Add("ty_environment_set_dockerfile", &ty_environment_set_dockerfile, In("environment", ev), Any(nullptr));
+    table.Add("ty_environment_set_container_options", &ty_environment_set_container_options, In("environment", ev),
+              Any(nullptr), In("arguments", &argv[0]), Any(size_t{1}));
+    table.Add("ty_environment_set_conda_file", &ty_environment_set_conda_file, In("environment", ev), Any(nullptr));
+    table.Add("ty_environment_add_conda_package", &ty_environment_add_conda_package, In("environment", ev),
+              In("package", "p"));
+    table.Add("ty_environment_add_conda_channel", &ty_environment_add_conda_channel, In("environment", ev),
+              In("channel", "c"));
+    table.Add("ty_environment_add_pip_package", &ty_environment_add_pip_package, In("environment", ev),
+              In("package", "p"));
+    table.Add("ty_environment_set_pip_requirements", &ty_environment_set_pip_requirements, In("environment", ev),
+              Any(nullptr));
+    table.Add("ty_environment_set_framework", &ty_environment_set_framework, In("environment", ev), Any(nullptr),
+              Any(nullptr));
+    table.Add("ty_environment_set_interpreter", &ty_environment_set_interpreter, In("environment", ev), Any(nullptr));
+    table.Add("ty_environment_set_variable", &ty_environment_set_variable, In("environment", ev), In("name", "N"),
+              Any(nullptr));
+    table.Add("ty_environment_clone", &ty_environment_clone, In("environment", ev), In("name", "f"),
+              Out("out_environment", &environment_out));
+    table.Add("ty_environment_save_to_directory", &ty_environment_save_to_directory, In("environment", ev),
+              In("directory", location.c_str()), Any(0));
+    table.Add("ty_environment_load_from_directory", &ty_environment_load_from_directory,
+              In("directory", location.c_str()), Out("out_environment", &environment_out));
+    table.Add("ty_environment_build", &ty_environment_build, In("workspace", ws), In("environment", ev), Any(-1),
+              OptionalOut(&text));
+    table.Add("ty_environment_to_json", &ty_environment_to_json, In("environment", ev), Out("out_json", &text));
+    table.Add("ty_environment_from_json", &ty_environment_from_json, In("json", "{}"),
+              Out("out_environment", &environment_out));
+    table.AddPlain("ty_environment_free", [] { ty_environment_free(nullptr); });
+    table.Add("ty_job_set_environment", &ty_job_set_environment, In("job", job.get()), Any(nullptr));
+    table.Add("ty_job_set_environment_name", &ty_job_set_environment_name, In("job", job.get()), Any(nullptr));
+  }
+
   void AddTrain() {
     ty_train_config *cf = config.get();
     table.Add("ty_train_config_new", &ty_train_config_new, Out("out_config", &config_out));
@@ -396,6 +450,7 @@ class NullArguments : public WorkspaceTest {
   Stream stream;
   Model model;
   Config config;
+  TyEnvironment environment;
   std::unique_ptr<ty_predictor> predictor;
   const char *argv[1] = {"true"};
   int32_t exit_code = 1;
@@ -417,6 +472,7 @@ class NullArguments : public WorkspaceTest {
   const ty_event *event = nullptr;
   ty_model *model_out = nullptr;
   ty_train_config *config_out = nullptr;
+  ty_environment *environment_out = nullptr;
   ty_predictor *predictor_out = nullptr;
   ty_prediction *prediction_out = nullptr;
   int32_t number = 0;

@@ -62,6 +62,13 @@ class LocalDriver : public Driver, public std::enable_shared_from_this<LocalDriv
   void SetModelTag(const ModelRecord &model, const std::string &key, const std::optional<std::string> &value) override;
   void DeleteModel(const ModelRecord &model) override;
 
+  Environment GetEnvironment(const std::string &name, const std::string &version) override;
+  Environment RegisterEnvironment(const Environment &environment) override;
+  std::vector<std::string> ListEnvironments() override;
+  std::vector<std::string> ListEnvironmentVersions(const std::string &name) override;
+  void DeleteEnvironment(const std::string &name, const std::string &version) override;
+  std::string BuildEnvironment(const Environment &environment, int log) override;
+
   std::string Prune(const PrunePolicy &policy) override;
 
  private:
@@ -71,6 +78,11 @@ class LocalDriver : public Driver, public std::enable_shared_from_this<LocalDriv
     std::mutex mutex;
     RunObserver observer;
   };
+
+  // Replaces the name of the job's environment by its definition, made fit for the job.
+  void ResolveEnvironment(Job *job, std::vector<std::string> *warnings);
+  // Throws what would keep the environment from being made here, as far as it can be known.
+  void CheckEnvironment(const Environment &environment);
 
   const std::string location_;
   std::mutex open_mutex_;

@@ -25,6 +25,10 @@ bool IsProgram(const std::string &path) {
   return !IsDirectory(path) && access(path.c_str(), X_OK) == 0;
 }
 
+bool HasEnvironment(const Job &job) {
+  return job.environment_definition && !job.environment_definition->IsSystem();
+}
+
 // The PATH that the ranks will have.
 std::string SearchPath(const Job &job) {
   if (const auto own = job.variables.find("PATH"); own != job.variables.end()) return own->second;
@@ -49,7 +53,7 @@ void CheckScript(const Job &job) {
                           {{"path", path}, {"script", job.script}});
   }
   if (IsDirectory(path)) throw Error::InvalidArgument("script '" + path + "' is a directory", {{"path", path}});
-  if (LanguageOf(job.script) == ScriptLanguage::kPython) FindPython(job);
+  if (LanguageOf(job.script) == ScriptLanguage::kPython && !HasEnvironment(job)) FindPython(job);
   if (LanguageOf(job.script) == ScriptLanguage::kProgram && !IsProgram(path)) {
     throw Error(Status::kPermission,
                 "script '" + path + "' is neither a .py nor a .sh file nor executable: chmod +x, or use a command job",
@@ -62,6 +66,8 @@ void CheckProgram(const Job &job) {
   const std::string &program = job.command[0];
   if (program.find('/') != std::string::npos) {
     const bool in_source = program[0] != '/';
+    // In a container it is the image's.
+    if (!in_source && HasEnvironment(job) && job.environment_definition->WantsContainer()) return;
     if (in_source && job.source_directory.empty()) {
       throw Error::NotFound("program '" + program +
                             "' is relative, and the job has no source directory: give an absolute path");
@@ -75,6 +81,7 @@ void CheckProgram(const Job &job) {
     }
     return;
   }
+  if (HasEnvironment(job)) return;  // what it brings is in the PATH when it is made
   const std::string search = SearchPath(job);
   if (!FindProgram(program, search).empty()) return;
   throw Error::NotFound("program '" + program + "' is not in PATH (" + search + ")", {{"path", program}});

@@ -13,6 +13,7 @@
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/log.h"
 #include "util/process.h"
 
 namespace trainyard {
@@ -54,6 +55,8 @@ void StartSupervisor(const std::string &runner, const std::string &workspace, co
   if (const std::string library = LibraryPath(); !library.empty()) command.variables["TRAINYARD_LIBRARY"] = library;
   Json secrets = Json::Object();
   for (const auto &[name, value] : job.secrets) secrets.Set(name, value);
+  if (job.environment_definition && !job.environment_definition->registry.password.empty())
+    secrets.Set(kRegistryPasswordSecret, job.environment_definition->registry.password);
   command.input = secrets.Dump();
   SpawnDetached(command);
 }
@@ -64,6 +67,9 @@ RunRecord LocalDriver::Submit(const std::string &experiment, const Job &requeste
   CheckExperimentName(experiment);
   Job job = requested;
   job.Check();
+  std::vector<std::string> warnings;
+  ResolveEnvironment(&job, &warnings);
+  for (const std::string &warning : warnings) Log(LogLevel::kWarning, warning);
   ResolvePaths(&job);
   const std::string runner = RunnerPath();
   if (!job.run_id.empty()) {
@@ -72,6 +78,7 @@ RunRecord LocalDriver::Submit(const std::string &experiment, const Job &requeste
       return *existing;
   }
   CheckBeforeSubmit(job, store().get());
+  if (job.environment_definition) CheckEnvironment(*job.environment_definition);
 
   RunRecord run = MakeRecord(experiment, job);
   if (!job.source_directory.empty()) {

@@ -1,13 +1,11 @@
 // ty_job_validate: what would run, found without running it. The data of a training job is read by the engine in a
 // process of its own
 // (`trainyard-runner validate`), so that neither LibTorch nor a broken image reaches the host.
+#include "drivers/local/ask_runner.h"
 #include "drivers/local/local_driver.h"
 #include "drivers/local/preflight.h"
 #include "engine/runtime.h"
-#include "util/build_id.h"
 #include "util/error.h"
-#include "util/fs.h"
-#include "util/process.h"
 
 namespace trainyard {
 namespace {
@@ -22,15 +20,7 @@ Json EngineReport(const Job &job, Store *store) {
   request.Set("train", job.train->ToJson());
   if (weights.kind == WeightsSource::Kind::kFile) request.Set("weights_path", weights.path);
   if (weights.kind == WeightsSource::Kind::kModel) request.Set("weights_path", WeightsOfModel(weights, store));
-  const TempDir directory("trainyard-validate");
-  const std::string report = JoinPath(directory.path(), "report.json");
-  DetachedCommand command;
-  command.program = RunnerPath();
-  command.arguments = {"validate", report, "--build-id", BuildId()};
-  command.input = request.Dump();
-  command.timeout = kTimeLimit;
-  SpawnDetached(command);
-  return Json::Parse(ReadFile(report), "report");
+  return AskRunner("validate", {}, request, kTimeLimit);
 }
 
 Json CommandOf(const Job &job) {
@@ -56,8 +46,12 @@ std::string LocalDriver::Validate(const Job &requested) {
   Json problems = Json::Array(), warnings = Json::Array(), report = Json::Object(), training;
   try {
     job.Check();
+    std::vector<std::string> notes;
+    ResolveEnvironment(&job, &notes);
+    for (const std::string &note : notes) warnings.Append(note);
     ResolvePaths(&job);
     CheckBeforeSubmit(job, store().get());
+    if (job.environment_definition) CheckEnvironment(*job.environment_definition);
     RunnerPath();
   } catch (const Error &error) {
     if (error.status() == Status::kRuntime) throw;
