@@ -8,10 +8,12 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 directory=$1
 shift
 mkdir -p "$directory"
-launcher=
-if command -v ccache >/dev/null 2>&1; then launcher="-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache"; fi
-# shellcheck disable=SC2086  # options are words
-if cmake -S "$root" -B "$directory" -G Ninja $launcher "$@" >"$directory/cmake.log" 2>&1; then exit 0; fi
+if command -v ccache >/dev/null 2>&1; then
+  # In the build's own commands, so that a plain `ninja` finds what another checkout has compiled, too.
+  ccache="env;CCACHE_BASEDIR=$CCACHE_BASEDIR;CCACHE_NOHASHDIR=$CCACHE_NOHASHDIR;ccache"
+  set -- "-DCMAKE_C_COMPILER_LAUNCHER=$ccache" "-DCMAKE_CXX_COMPILER_LAUNCHER=$ccache" "$@"
+fi
+if cmake -S "$root" -B "$directory" -G Ninja "$@" >"$directory/cmake.log" 2>&1; then exit 0; fi
 if grep '^trainyard: ' "$directory/cmake.log" >&2; then exit 1; fi
 grep -v '^--' "$directory/cmake.log" | grep -A 8 -m 1 'Error' >&2 || tail -n 5 "$directory/cmake.log" >&2
 die "cmake failed; all of its output is in $directory/cmake.log"
