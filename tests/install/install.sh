@@ -33,7 +33,7 @@ if command -v python3 >/dev/null; then
 fi
 
 sources=$here/consumer.c
-if [ -e "$source/examples/c/quickstart.c" ]; then sources="$sources $source/examples/c/quickstart.c"; fi
+for example in "$source"/examples/c/*.c; do [ ! -e "$example" ] || sources="$sources $example"; done
 
 # pkg-config, in a directory without a space: its output is split into words by the shell.
 ln -s "$prefix" "$work/prefix"
@@ -52,6 +52,23 @@ for way in by-pkg-config by-cmake; do
   echo "$way: consumer"
   LD_LIBRARY_PATH="$libdir" "$work/$way/consumer" "$work/workspace $way"
 done
+
+# The example for scripts: two nodes of two ranks each, which log through the Python package that the run brings.
+if [ -x "$work/by-cmake/run_script" ] && command -v python3 >/dev/null; then
+  mkdir -p "$work/script"
+  cat >"$work/script/train.py" <<'SCRIPT'
+import os, sys
+from azureml.core import Run
+print("argument", sys.argv[1], "node", os.environ["NODE_RANK"], flush=True)
+Run.get_context().log("rank", float(os.environ["RANK"]))
+SCRIPT
+  LD_LIBRARY_PATH="$libdir" "$work/by-cmake/run_script" "$work/script" train.py --workspace "$work/workspace script" --nodes 2 --processes 4 hello \
+    >"$work/script.log" 2>&1 || { cat "$work/script.log"; exit 1; }
+  for line in '^\[0\] argument hello node 0$' '^\[3\] argument hello node 1$' '^-- Completed$' '^rank = 3$'; do
+    grep -q -- "$line" "$work/script.log" || { cat "$work/script.log"; echo "no line '$line' from run_script"; exit 1; }
+  done
+  echo "run_script: two nodes of two ranks"
+fi
 
 if [ ! -e "$prefix/libexec/trainyard/libtrainyard_torch.so" ] || [ ! -x "$work/by-cmake/quickstart" ] || [ ! -x "$build/bin/make_images" ]; then
   echo "the quickstart was not run: no engine or no quickstart in this build"
