@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that the system packages for some work are there.
 #
-#   sh scripts/setup.sh <group>...      groups: build torch python tests lint abi ffi
+#   sh scripts/setup.sh <group>...      groups: build torch python tests mpi lint abi ffi
 #
 # Nothing missing: returns at once, without the network. Missing and root: says which and why, and installs them with apt-get.
 # Missing and not root: prints the one command to run, and exits 3.
@@ -36,6 +36,9 @@ locales               | tests     | -          | numbers must be read and writte
 python3               | tests     | python3    | the tests of the Python packages
 python3-numpy         | tests     | -          | NumPy's numbers as metrics
 python3-venv          | python    | -          | the environment of the tests that compare with Python's torch
+openmpi-bin           | mpi       | mpirun     | starts MPI processes
+libopenmpi-dev        | mpi       | mpicc      | compiles the MPI programs of the tests
+iproute2              | mpi       | ip         | hosts made of network namespaces
 clang-format          | lint      | clang-format | checks the formatting
 clang-tidy            | lint      | clang-tidy   | static analysis
 abigail-tools         | abi       | abidiff    | compares the ABI with the recorded one

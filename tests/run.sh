@@ -142,6 +142,7 @@ torch=$(sh "$root/scripts/libtorch.sh") || exit
 export TRAINYARD_TORCH_DIR="$torch"
 if [ $quick = no ] && wanted main; then
   optional abi abidiff || true
+  optional mpi mpicc || true
   optional ffi rustc || true
   optional ffi go || true
   optional ffi mcs || true

@@ -20,7 +20,7 @@ namespace trainyard {
 
 Json RankExitToJson(const RankExit &exit);
 RankExit RankExitFromJson(const Json &json);
-// All but `runner` and `canceled`.
+// What an agent needs of it: all but `runner`, `mpi`, `system_log_directory` and `canceled`.
 Json LaunchRequestToJson(const LaunchRequest &request);
 LaunchRequest LaunchRequestFromJson(const Json &json);
 

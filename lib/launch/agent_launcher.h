@@ -35,6 +35,7 @@ class AgentLauncher : public Launcher {
     std::map<std::string, std::string> variables;  // of these ranks alone
   };
   void AddAgent(AgentChannel channel, Share share);
+  bool has_agents() const { return !agents_.empty(); }
   // Tells every agent to start its ranks and waits until they run. Throws what the first one says that cannot.
   void StartRanks(const LaunchRequest &request);
   // The processes of the agents that have been told to end: waits for them a while, then ends them.

@@ -3,6 +3,7 @@
 #include "core/run_id.h"
 #include "launch/local/local_launcher.h"
 #include "launch/local/nodes_launcher.h"
+#include "launch/mpi/mpi_launcher.h"
 #include "util/error.h"
 #include "util/fs.h"
 
@@ -13,6 +14,7 @@ namespace {
 constexpr LauncherRow kLaunchers[] = {
     {"local", &MakeLocalLauncher},  // one node: this process is its supervisor
     {"nodes", &MakeNodesLauncher},  // several simulated nodes of this machine
+    {"mpi", &MakeMpiLauncher},      // Open MPI's mpirun, here or on several hosts
 };
 
 }  // namespace
@@ -88,8 +90,16 @@ std::vector<std::string> RankVariableNames() {
           "TORCHELASTIC_*",
           "OMPI_COMM_WORLD_*",
           "OMPI_UNIVERSE_SIZE",
+          "OMPI_APP_CTX_NUM_PROCS",
+          "OMPI_FILE_LOCATION",
+          "OMPI_FIRST_RANKS",
+          "OMPI_NUM_APP_CTX",
+          "OMPI_COMMAND",
           "OMPI_MCA_orte_*",
-          "OMPI_MCA_ess_*",
+          "OMPI_MCA_ess*",
+          "OMPI_MCA_pmix",
+          "OMPI_MCA_initial_wdir",
+          "OMPI_MCA_mpi_oversubscribe",
           "PMIX_*",
           "MLFLOW_RUN_ID"};
 }

@@ -25,6 +25,13 @@ struct LaunchNode {
   int32_t process_count = 1;
 };
 
+// For the launcher "mpi".
+struct MpiOptions {
+  std::string hostfile;              // of mpirun, absolute; empty = all ranks on this machine
+  std::string rsh_agent;             // the program that starts mpirun's daemons on other hosts; empty = ssh
+  std::vector<std::string> options;  // more arguments of mpirun, such as "--mca", "btl", "tcp,self"
+};
+
 struct LaunchRequest {
   std::string run_id;
   std::vector<LaunchNode> nodes;
@@ -34,9 +41,11 @@ struct LaunchRequest {
   std::map<std::string, std::string> variables;  // on top of the environment of this process
   std::vector<std::string> unset;                // names that ranks must not inherit
   std::string log_directory;                     // gets std_log.txt, or std_log_<rank>.txt of each rank
+  std::string system_log_directory;              // gets what a launcher's own helpers print; empty = log_directory
   std::string master_address = "127.0.0.1";
   int32_t master_port = 6105;
   size_t tail_lines = 50;  // of each rank's standard error, kept as evidence
+  MpiOptions mpi;
   // The program whose subcommands are the agents of launchers that need some (launch/agent.h).
   std::string runner = "/proc/self/exe";
   // Looked at while Start waits for somebody else; true ends it with Error kCanceled.

@@ -2,12 +2,13 @@
 //   supervise <workspace> <run id>   one run from its submit to its final state; secrets as a JSON object on standard
 //                                    input
 //   train <workspace> <run id>       the training rank of a run
+//   rank                             the agent of an MPI process, started by mpirun
 //   node <name>                      the supervisor of a simulated node; its launcher is at standard input
 //   validate <report>                what a training job would use; {"train", "weights_path"} on standard input
 //   check-environment <workspace> <report>     what would keep an environment from being made here
 //   build-environment <workspace> <directory> <host pid> <host start time>   makes one; log and report go there
 //   --version                        the build id
-// All but train put themselves in the background and answer on --result-fd (util/process.h).
+// All but train, rank and node put themselves in the background and answer on --result-fd (util/process.h).
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
@@ -23,6 +24,7 @@
 #include <vector>
 
 #include "launch/agent.h"
+#include "launch/mpi/mpi_launcher.h"
 #include "runner/environment/prepare_environment.h"
 #include "runner/supervise.h"
 #include "runner/train_rank.h"
@@ -126,8 +128,9 @@ int RunBuildEnvironment(const Arguments &arguments) {
 
 int Usage() {
   std::fputs(
-      "usage: trainyard-runner supervise WORKSPACE RUN_ID | train WORKSPACE RUN_ID | node NAME | validate REPORT |\n"
-      "       check-environment WORKSPACE REPORT | build-environment WORKSPACE DIRECTORY PID START_TIME | --version\n"
+      "usage: trainyard-runner supervise WORKSPACE RUN_ID | train WORKSPACE RUN_ID | node NAME | rank |\n"
+      "       validate REPORT | check-environment WORKSPACE REPORT | build-environment WORKSPACE DIRECTORY PID START_TIME |\n"
+      "       --version\n"
       "This program is started by libtrainyard.so; there is nothing to call by hand.\n",
       stderr);
   return 2;
@@ -151,6 +154,7 @@ int Main(int argc, char **argv) {
     if (command == "supervise" && arguments.words.size() == 3) return RunSupervise(arguments);
     if (command == "validate" && arguments.words.size() == 2) return RunValidate(arguments);
     if (command == "node" && arguments.words.size() == 2) return RunNodeAgent();
+    if (command == "rank" && arguments.words.size() == 1) return RunMpiRank();
     if (command == "check-environment" && arguments.words.size() == 3) return RunCheckEnvironment(arguments);
     if (command == "build-environment" && arguments.words.size() == 5) return RunBuildEnvironment(arguments);
     if (command == "train" && arguments.words.size() == 3) return TrainRank(arguments.words[1], arguments.words[2]);

@@ -69,6 +69,7 @@ std::vector<LaunchNode> LocalNodes(const Job &job) {
 }
 
 const char *LauncherOf(const Job &job) {
+  if (job.distribution && job.distribution->kind == Distribution::Kind::kMpi) return "mpi";
   return job.distribution && job.distribution->node_count > 1 ? "nodes" : "local";
 }
 
@@ -259,6 +260,7 @@ class Supervisor {
     plan.launch.variables = Variables(number, restarts);
     plan.launch.unset = {kSupervisorVariable};
     plan.launch.log_directory = layout_.UserLogs();
+    plan.launch.system_log_directory = layout_.SystemLogs();
     plan.launch.master_port = port;
     plan.launch.canceled = [this] { return beat_->cancel_requested(); };
     environment_.Apply(layout_.Root(), {}, job_.resources.gpus, &plan.launch);

@@ -87,6 +87,16 @@ void CheckProgram(const Job &job) {
   throw Error::NotFound("program '" + program + "' is not in PATH (" + search + ")", {{"path", program}});
 }
 
+// mpirun is started by the supervisor, with the environment of the submitting process.
+void CheckLauncher(const Job &job) {
+  if (!job.distribution || job.distribution->kind != Distribution::Kind::kMpi) return;
+  const std::string search = SearchPath(Job());
+  if (!FindProgram("mpirun", search).empty()) return;
+  throw Error::NotFound("an MPI distribution needs Open MPI, and there is no 'mpirun' in PATH (" + search +
+                            "): install it (Debian: apt-get install openmpi-bin), or use ty_distribution_new_pytorch",
+                        {{"path", "mpirun"}});
+}
+
 void CheckTraining(const TrainConfig &config, Store *store) {
   for (const char *key : kPathSettings) {
     if (const std::string &path = config.GetString(key); !path.empty())
@@ -117,6 +127,7 @@ void ResolvePaths(Job *job) {
 
 void CheckBeforeSubmit(const Job &job, Store *store) {
   if (!job.source_directory.empty()) CheckDirectory(job.source_directory, "source directory");
+  CheckLauncher(job);
   switch (job.kind) {
     case RunKind::kTrain:
       return CheckTraining(*job.train, store);
