@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 
+#include "launch/worker_report.h"
 #include "util/text.h"
 
 namespace trainyard {
@@ -77,7 +78,8 @@ bool IsFaultSignal(int32_t signal) {
 }  // namespace
 
 std::string FaultLine(std::string_view stderr_tail) {
-  const std::vector<std::string_view> lines = Split(stderr_tail, '\n');
+  std::vector<std::string_view> lines = Split(stderr_tail, '\n');
+  for (std::string_view &line : lines) line = WithoutRankMark(line);
   size_t first = 0;
   for (size_t i = lines.size(); i-- > 0;) {
     if (lines[i].find("Traceback (most recent call last)") != std::string_view::npos) {
@@ -115,6 +117,7 @@ Evidence EvidenceOf(const RankExit &exit) {
     const bool echo = exit.signal == SIGABRT && EvidenceIn(exit.stderr_tail) == Evidence::kEcho;
     return echo ? Evidence::kEcho : Evidence::kOwnFault;
   }
+  if (const auto worker = BlamedWorker(exit.stderr_tail)) return worker->evidence;
   return EvidenceIn(exit.stderr_tail);
 }
 

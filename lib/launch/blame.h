@@ -20,7 +20,8 @@ enum class Evidence : int32_t {
   kOwnFault = 2  // a traceback or a fatal error of its own
 };
 Evidence EvidenceIn(std::string_view stderr_tail);
-// The text, and also the way it ended: a fault signal, a kill for want of memory or the loss of its node is its own.
+// The text, and also the way it ended: a fault signal, a kill for want of memory or the loss of its node is its own. Of
+// a torchrun that started the ranks of a node: that of the worker to blame (launch/worker_report.h).
 Evidence EvidenceOf(const RankExit &exit);
 
 // The index in `exits` of the exit to blame: own faults before ends without evidence before echoes, then the order of

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "launch/blame.h"
+#include "launch/worker_report.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -23,7 +24,7 @@ constexpr int64_t kTickMs = 1000;
 constexpr int64_t kFirstSampleMs = 200;
 constexpr int64_t kSampleEveryMs = 5000;
 // A rank that lost its peers ends before the one that left them has written its traceback: how long to wait for it.
-constexpr int64_t kEvidenceMs = 3000;
+constexpr int64_t kEvidenceMs = 5000;
 
 class Attempt {
  public:
@@ -159,6 +160,17 @@ class Attempt {
   bool stop_sent_ = false;
 };
 
+// The last lines that go into the record, of what may be more evidence.
+std::string LastLines(const std::string &text) {
+  constexpr size_t kLines = 50;
+  const std::vector<std::string_view> lines = Split(Trim(text), '\n');
+  std::string last;
+  for (size_t i = lines.size() > kLines ? lines.size() - kLines : 0; i < lines.size(); ++i) {
+    last += (last.empty() ? "" : "\n") + std::string(lines[i]);
+  }
+  return last;
+}
+
 // What the rank itself said about its failure.
 void TakeErrorFile(const RunLayout &layout, RunError *error) {
   try {
@@ -180,12 +192,22 @@ std::string ErrorFile(const RunLayout &layout, int32_t rank) {
   return layout.SystemLogs() + "/error_" + std::to_string(rank) + ".json";
 }
 
-RunError DescribeExit(const RankExit &exit, const RunLayout &layout, bool stop_requested) {
+RunError DescribeExit(const RankExit &ended, const RunLayout &layout, bool stop_requested) {
+  RankExit exit = ended;
+  // A process that torchrun started speaks for its torchrun, whose own words are only about it.
+  const auto worker = BlamedWorker(ended.stderr_tail);
+  if (worker) {
+    exit.rank = worker->rank;
+    exit.exit_code = worker->exit_code;
+    exit.signal = worker->signal;
+    if (!worker->own_text.empty()) exit.stderr_tail = worker->own_text;
+  }
+  const std::string fault = worker ? FaultLine(worker->own_text) : FaultLine(exit.stderr_tail);
   RunError error;
   error.rank = exit.rank;
   error.node = exit.node;
   error.exit_code = exit.exit_code;
-  error.stderr_tail = exit.stderr_tail;
+  error.stderr_tail = LastLines(exit.stderr_tail);
   if (exit.node_lost) {
     error.code = "node_lost";
     error.message = exit.node + " was lost with its ranks, rank " + std::to_string(exit.rank) +
@@ -193,7 +215,6 @@ RunError DescribeExit(const RankExit &exit, const RunLayout &layout, bool stop_r
     return error;
   }
   const std::string who = "rank " + std::to_string(exit.rank) + " on " + exit.node;
-  const std::string fault = FaultLine(exit.stderr_tail);
   if (exit.exit_code) {
     error.code = "exit_code";
     error.message = who + " ended with exit code " + std::to_string(*exit.exit_code);

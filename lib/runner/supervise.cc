@@ -38,6 +38,8 @@ namespace trainyard {
 namespace {
 
 constexpr int64_t kLockPatienceMs = 5000;
+// Of a torchrun: its workers' tracebacks and its own, which comes last.
+constexpr size_t kNodeTailLines = 1000;
 constexpr int64_t kFoldEveryMs = 10000;
 constexpr uint64_t kLargeJournalBytes = 4 << 20;
 
@@ -254,6 +256,9 @@ class Supervisor {
     plan.launch.run_id = run_.id;
     plan.launch.nodes = LocalNodes(job_);
     plan.launcher = LauncherOf(job_);
+    if (job_.distribution && job_.distribution->kind == Distribution::Kind::kPyTorchPerNode) {
+      plan.launch.tail_lines = kNodeTailLines;
+    }
     plan.launch.command = Command();
     plan.launch.expand_from = ExpandFrom(job_);
     plan.launch.working_directory = layout_.Code();

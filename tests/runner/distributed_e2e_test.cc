@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "runner/run_fixture.h"
+#include "util/error.h"
 #include "util/text.h"
 
 namespace trainyard {
@@ -26,9 +27,20 @@ class DistributedTest : public RunTest {
 };
 
 // How a job is spread; each must tell the same story.
-class EverySpreadTest : public DistributedTest, public testing::WithParamInterface<int32_t> {
+struct SpreadCase {
+  const char *name;
+  Distribution distribution;
+};
+
+class EverySpreadTest : public DistributedTest, public testing::WithParamInterface<SpreadCase> {
  protected:
-  static Distribution Spread() { return Distribution::PyTorch(4, GetParam()); }
+  void SetUp() override {
+    const bool needs_mpi = Spread().kind == Distribution::Kind::kMpi;
+    if (needs_mpi && std::system("command -v mpirun >/dev/null 2>&1") != 0) {
+      GTEST_SKIP() << "SKIP: no mpirun: sh scripts/setup.sh mpi";
+    }
+  }
+  static const Distribution &Spread() { return GetParam().distribution; }
 };
 
 TEST_P(EverySpreadTest, AFailingRankIsNamedWithItsCode) {
@@ -60,13 +72,27 @@ TEST_P(EverySpreadTest, ArgumentsAreExpandedPerRank) {
   job.distribution = Spread();
   const RunRecord run = Run(job);
   EXPECT_EQ(run.state, RunState::kCompleted) << run.error.message;
-  const int32_t per_node = 4 / GetParam();
+  const int32_t per_node = Spread().processes_per_node();
   EXPECT_EQ(LogOf(run.id, 3),
             "3/4 --at=" + std::to_string(3 / per_node) + "." + std::to_string(3 % per_node) + " $$ $NOBODY of $RANK\n");
 }
 
-INSTANTIATE_TEST_SUITE_P(Nodes, EverySpreadTest, testing::Values(1, 2, 4),
-                         [](const auto &info) { return "Nodes" + std::to_string(info.param); });
+TEST_P(EverySpreadTest, CancelLeavesNothing) {
+  const std::string id =
+      Submit(Shell("trap '' TERM; setsid sh -c 'trap \"\" TERM; sleep 1000' & echo up; wait", Spread()));
+  for (int32_t rank = 0; rank < 4; ++rank) {
+    while (LogOf(id, rank).empty()) usleep(1000);
+  }
+  driver_->Cancel(id);
+  EXPECT_EQ(Finish(id).state, RunState::kCanceled);
+  EXPECT_EQ(ProcessesOf(id), 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Launchers, EverySpreadTest,
+                         testing::Values(SpreadCase{"Local", Distribution::PyTorch(4, 1)},
+                                         SpreadCase{"Nodes", Distribution::PyTorch(4, 2)},
+                                         SpreadCase{"Mpi", Distribution::Mpi(2, 2)}),
+                         [](const auto &info) { return info.param.name; });
 
 TEST_F(DistributedTest, AShellExpandsItsOwnLineAndItsArgumentsAreExpandedForIt) {
   Job job = Shell("echo $RANK \\$RANK '$RANK'", Distribution::PyTorch(2, 1));
@@ -107,17 +133,6 @@ TEST_F(DistributedTest, ALostNodeIsReplacedByARetry) {
   EXPECT_THAT(LogOf(id, 1), testing::EndsWith(" 1\n"));
 }
 
-TEST_F(DistributedTest, CancelLeavesNothingOnAnyNode) {
-  const std::string id = Submit(
-      Shell("trap '' TERM; setsid sh -c 'trap \"\" TERM; sleep 1000' & echo up; wait", Distribution::PyTorch(4, 2)));
-  for (int32_t rank = 0; rank < 4; ++rank) {
-    while (LogOf(id, rank).empty()) usleep(1000);
-  }
-  driver_->Cancel(id);
-  EXPECT_EQ(Finish(id).state, RunState::kCanceled);
-  EXPECT_EQ(ProcessesOf(id), 0u);
-}
-
 TEST_F(DistributedTest, KilledSupervisorTakesItsNodesAlong) {
   const std::string id = Submit(Shell("echo $$; sleep 1000", Distribution::PyTorch(2, 2)));
   while (LogOf(id, 0).empty() || LogOf(id, 1).empty()) usleep(1000);
@@ -129,6 +144,36 @@ TEST_F(DistributedTest, KilledSupervisorTakesItsNodesAlong) {
   EXPECT_EQ(ProcessesOf(id), 0u);
   const auto left = GetProcess(node);
   EXPECT_TRUE(!left || left->state == 'Z');
+}
+
+TEST_F(DistributedTest, KilledSupervisorTakesMpirunAlong) {
+  if (std::system("command -v mpirun >/dev/null 2>&1") != 0) GTEST_SKIP() << "SKIP: no mpirun: sh scripts/setup.sh mpi";
+  const std::string id = Submit(Shell("echo $$; sleep 1000", Distribution::Mpi(1, 2)));
+  while (LogOf(id, 0).empty() || LogOf(id, 1).empty()) usleep(1000);
+  AwaitState(id, RunState::kRunning);
+  const int64_t agent = GetProcess(std::stoll(LogOf(id, 1)))->parent;
+  const ProcessIdentity supervisor = driver_->GetRun(id).supervisor;
+  SignalProcess(supervisor.pid, supervisor.start_time, SIGKILL);
+  EXPECT_EQ(Finish(id).error.code, "runner_died");
+  EXPECT_EQ(ProcessesOf(id), 0u);
+  const auto gone = [&] {
+    const auto left = GetProcess(agent);
+    return !left || left->state == 'Z';
+  };
+  while (!gone()) usleep(1000);
+}
+
+TEST_F(DistributedTest, MpiAbsentIsSaidAtSubmit) {
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", directory_.path().c_str(), 1);
+  try {
+    driver_->Submit("test", Shell("true", Distribution::Mpi(1, 2)));
+    ADD_FAILURE() << "submitted";
+  } catch (const Error &error) {
+    EXPECT_EQ(error.status(), Status::kNotFound);
+    EXPECT_THAT(error.what(), HasSubstr("apt-get install openmpi-bin"));
+  }
+  setenv("PATH", path.c_str(), 1);
 }
 
 TEST_F(DistributedTest, ElasticRestartsAreCounted) {
