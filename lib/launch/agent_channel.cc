@@ -15,7 +15,6 @@ namespace trainyard {
 namespace {
 
 constexpr size_t kHeader = 4;
-constexpr uint32_t kLargest = 64U << 20;
 
 uint32_t ReadLength(const std::string &buffer) {
   uint32_t length = 0;
@@ -42,20 +41,26 @@ void AgentChannel::Send(const Json &message) {
 std::optional<Json> AgentChannel::TakeMessage() {
   if (buffer_.size() < kHeader) return std::nullopt;
   const uint32_t length = ReadLength(buffer_);
-  if (length > kLargest) {  // not one of ours
-    closed_ = true;
-    buffer_.clear();
+  if (length > largest_) {
+    closed_ = broken_ = true;
     return std::nullopt;
   }
   if (buffer_.size() < kHeader + length) return std::nullopt;
-  Json message = Json::Parse(std::string_view(buffer_).substr(kHeader, length), "message");
-  buffer_.erase(0, kHeader + length);
-  return message;
+  try {
+    Json message = Json::Parse(std::string_view(buffer_).substr(kHeader, length), "message");
+    buffer_.erase(0, kHeader + length);
+    return message;
+  } catch (const Error &) {
+    closed_ = broken_ = true;
+    return std::nullopt;
+  }
 }
 
 std::optional<Json> AgentChannel::Receive() {
   for (;;) {
-    if (auto message = TakeMessage()) return message;
+    if (!broken_) {
+      if (auto message = TakeMessage()) return message;
+    }
     if (closed_) return std::nullopt;
     std::array<char, 65536> data;
     const ssize_t count = recv(socket_.get(), data.data(), data.size(), MSG_DONTWAIT);

@@ -121,19 +121,16 @@ Evidence EvidenceOf(const RankExit &exit) {
   return EvidenceIn(exit.stderr_tail);
 }
 
-std::optional<size_t> BlamedExit(const std::vector<RankExit> &exits) {
-  std::optional<size_t> blamed;
-  auto key = [&](size_t i) {
-    // Smaller is more to blame.
-    return std::pair<int32_t, int64_t>(-static_cast<int32_t>(EvidenceOf(exits[i])), exits[i].order);
-  };
-  for (size_t i = 0; i < exits.size(); ++i) {
-    const RankExit &exit = exits[i];
-    if (!exit.failed()) continue;
-    if (exit.after_kill && EvidenceOf(exit) != Evidence::kOwnFault) continue;
-    if (!blamed || key(i) < key(*blamed)) blamed = i;
-  }
-  return blamed;
+void Blame::Add(const RankExit &exit) {
+  const size_t index = count_++;
+  if (!exit.failed()) return;
+  const Evidence evidence = EvidenceOf(exit);
+  if (exit.after_kill && evidence != Evidence::kOwnFault) return;
+  const bool stronger = evidence > evidence_ || (evidence == evidence_ && exit.order < order_);
+  if (blamed_ && !stronger) return;
+  blamed_ = index;
+  evidence_ = evidence;
+  order_ = exit.order;
 }
 
 }  // namespace trainyard

@@ -24,9 +24,22 @@ Evidence EvidenceIn(std::string_view stderr_tail);
 // a torchrun that started the ranks of a node: that of the worker to blame (launch/worker_report.h).
 Evidence EvidenceOf(const RankExit &exit);
 
-// The index in `exits` of the exit to blame: own faults before ends without evidence before echoes, then the order of
-// exits. Exits after the kill count only by what the rank had written before. nullopt when none failed.
-std::optional<size_t> BlamedExit(const std::vector<RankExit> &exits);
+// Finds the exit to blame among those it is shown: own faults before ends without evidence before echoes, then the
+// order of exits. Exits after the kill count only by what the rank had written before. Each exit is looked at once: its
+// text may be long, and there may be a thousand. Thread rule: one thread at a time.
+class Blame {
+ public:
+  void Add(const RankExit &exit);
+  // The number of the exit, in the order of the calls of Add; nullopt when none failed.
+  std::optional<size_t> blamed() const { return blamed_; }
+  Evidence evidence() const { return evidence_; }  // of the blamed one
+
+ private:
+  size_t count_ = 0;
+  std::optional<size_t> blamed_;
+  Evidence evidence_ = Evidence::kEcho;
+  int64_t order_ = 0;
+};
 
 // Whether it says that an address to listen on is in use already.
 bool SaysPortTaken(std::string_view stderr_tail);

@@ -76,19 +76,22 @@ class Attempt {
   }
 
   void Collect() {
-    while (auto exit = launcher_->TakeExit()) exits_.push_back(std::move(*exit));
+    while (auto exit = launcher_->TakeExit()) {
+      blame_.Add(*exit);
+      exits_.push_back(std::move(*exit));
+    }
   }
 
   // True when the attempt is over and all is ended.
   bool Decide(int64_t now) {
     if (beat_->cancel_requested()) return Finish(End::kCanceled, kCancelGrace);
-    const auto blamed = BlamedExit(exits_);
+    const auto blamed = blame_.blamed();
     if (launcher_->live_ranks() == 0 && exits_.size() == RankCount()) {
       return Finish(blamed ? End::kFailed : End::kCompleted, kLeftoverGrace);
     }
     if (now >= plan_.deadline_ms) return Finish(End::kTimeLimit, kCancelGrace);
     if (blamed) {
-      const bool certain = EvidenceOf(exits_[*blamed]) != Evidence::kEcho;
+      const bool certain = blame_.evidence() != Evidence::kEcho;
       if (evidence_until_ms_ == 0) evidence_until_ms_ = now + kEvidenceMs;
       if (certain || now >= evidence_until_ms_) return Finish(End::kFailed, kLeftoverGrace);
     }
@@ -106,8 +109,7 @@ class Attempt {
     Collect();
     sampler_.Close();
     if (end == End::kFailed) {
-      const auto blamed = BlamedExit(exits_);
-      result_.error = DescribeExit(exits_[blamed.value_or(0)], plan_.layout, stop_sent_);
+      result_.error = DescribeExit(exits_[blame_.blamed().value_or(0)], plan_.layout, stop_sent_);
       result_.error.details_json = Details().Dump();
       result_.port_taken = std::any_of(exits_.begin(), exits_.end(), [](const RankExit &exit) {
         return exit.rank == 0 && exit.failed() && SaysPortTaken(exit.stderr_tail);
@@ -155,6 +157,7 @@ class Attempt {
   const std::unique_ptr<Launcher> launcher_;
   Sampler sampler_;
   std::vector<RankExit> exits_;
+  Blame blame_;
   AttemptResult result_;
   int64_t evidence_until_ms_ = 0;
   bool stop_sent_ = false;

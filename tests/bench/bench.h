@@ -32,6 +32,12 @@ inline void Report(const std::string &name, double value, const char *unit) {
   std::fflush(stdout);
 }
 
+// With the same figure of another program; the ratio says how many times smaller ours is.
+inline void ReportPeer(const std::string &name, double value, const char *unit, double peer) {
+  std::printf("bench %s %.6g %s peer %.6g ratio %.3g\n", name.c_str(), value, unit, peer, peer / value);
+  std::fflush(stdout);
+}
+
 inline void Check(ty_status status, ty_error *error, const char *what) {
   if (status == TY_OK) return;
   std::fprintf(stderr, "%s: %s (%s)\n", what, ty_error_message(error), ty_status_name(status));
@@ -75,11 +81,11 @@ inline ty_run_state Wait(const ty_run *run) {
   return state;
 }
 
-inline std::string Log(const ty_run *run) {
+inline std::string Log(const ty_run *run, int32_t rank = 0) {
   std::string text(1 << 20, '\0');
   size_t count = 0;
   ty_error *error = nullptr;
-  Check(ty_run_log_read(run, 0, 0, text.data(), text.size(), &count, &error), error, "log");
+  Check(ty_run_log_read(run, rank, 0, text.data(), text.size(), &count, &error), error, "log");
   text.resize(count);
   return text;
 }

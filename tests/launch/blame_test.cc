@@ -28,6 +28,12 @@ RankExit Signaled(int32_t rank, int64_t order, int32_t signal, const std::string
   return exit;
 }
 
+std::optional<size_t> BlamedExit(const std::vector<RankExit> &exits) {
+  Blame blame;
+  for (const RankExit &exit : exits) blame.Add(exit);
+  return blame.blamed();
+}
+
 TEST(BlameTest, FirstFailureWithoutOtherEvidence) {
   EXPECT_EQ(BlamedExit({Exit(0, 0, 0), Exit(2, 1, 7), Exit(1, 2, 7)}), 1u);
   EXPECT_EQ(BlamedExit({Exit(0, 0, 0)}), std::nullopt);

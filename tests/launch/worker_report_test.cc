@@ -41,6 +41,12 @@ RankExit Exit(int32_t node, int64_t order, const std::string &tail) {
   return exit;
 }
 
+std::optional<size_t> BlamedExit(const std::vector<RankExit> &exits) {
+  Blame blame;
+  for (const RankExit &exit : exits) blame.Add(exit);
+  return blame.blamed();
+}
+
 TEST(WorkerReport, TheRootCauseHasARankAndACode) {
   const auto failure = BlamedWorker(Echo(2) + Report(3, 7, Entry(2, -15)));
   ASSERT_TRUE(failure);

@@ -32,6 +32,7 @@ constexpr int64_t kConnectPatienceMs = 30000;
 constexpr int64_t kEndPatienceMs = 5000;
 constexpr int64_t kTermPatienceMs = 3000;
 constexpr size_t kReasonBytes = 600;
+constexpr uint32_t kHelloBytes = 4096;
 
 // What mpirun has printed, as one line: its messages are framed in dashes and wrapped.
 std::string ReasonIn(const std::string &log) {
@@ -99,6 +100,9 @@ class MpiLauncher : public AgentLauncher {
     const UniqueFd log = OpenFile(log_, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
     LaunchRequest plain;  // the job's own variables reach the ranks over the connection
     plain.unset = request.unset;
+    for (const auto &[name, value] : request.variables) {
+      if (name.starts_with("OMPI_MCA_")) plain.variables[name] = value;  // but mpirun's settings are for it too
+    }
     RankCommand command;
     command.command = Mpirun(request);
     command.working_directory = "/";
@@ -120,11 +124,14 @@ class MpiLauncher : public AgentLauncher {
       std::vector<pollfd> entries = {{listener->descriptor(), POLLIN, 0}};
       for (const AgentChannel &stranger : strangers) entries.push_back({stranger.descriptor(), POLLIN, 0});
       poll(entries.data(), entries.size(), kLookEveryMs);
-      for (UniqueFd fd = listener->Accept(); fd.valid(); fd = listener->Accept()) strangers.emplace_back(std::move(fd));
+      for (UniqueFd fd = listener->Accept(); fd.valid(); fd = listener->Accept()) {
+        strangers.emplace_back(std::move(fd), kHelloBytes);
+      }
       for (AgentChannel &stranger : strangers) {
         const auto hello = stranger.Receive();
-        if (!hello || hello->GetString("token", "") != token) continue;
+        if (!hello || !IsOurs(*hello, token)) continue;
         CheckPlace(request, *hello);
+        stranger.set_largest(AgentChannel::kLargest);
         agents.emplace(static_cast<int32_t>(hello->GetInt64("rank")), std::move(stranger));
       }
       std::erase_if(strangers,
@@ -133,6 +140,11 @@ class MpiLauncher : public AgentLauncher {
       if (request.canceled && request.canceled()) throw Error(Status::kCanceled, "canceled while mpirun started");
     }
     for (auto &[rank, channel] : agents) AddAgent(std::move(channel), ShareOf(request, rank));
+  }
+
+  static bool IsOurs(const Json &hello, const std::string &token) {
+    const auto given = hello.is_object() ? hello.Find("token") : std::nullopt;
+    return given && given->is_string() && given->AsString() == token;
   }
 
   static Share ShareOf(const LaunchRequest &request, int32_t rank) {
