@@ -129,7 +129,8 @@ int RunBuildEnvironment(const Arguments &arguments) {
 int Usage() {
   std::fputs(
       "usage: trainyard-runner supervise WORKSPACE RUN_ID | train WORKSPACE RUN_ID | node NAME | rank |\n"
-      "       validate REPORT | check-environment WORKSPACE REPORT | build-environment WORKSPACE DIRECTORY PID START_TIME |\n"
+      "       validate REPORT | check-environment WORKSPACE REPORT | build-environment WORKSPACE DIRECTORY PID "
+      "START_TIME |\n"
       "       --version\n"
       "This program is started by libtrainyard.so; there is nothing to call by hand.\n",
       stderr);
