@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that the system packages for some work are there.
 #
-#   sh scripts/setup.sh <group>...      groups: build torch python tests mpi lint abi ffi
+#   sh scripts/setup.sh <group>...      groups: build torch python tests mpi horovod lint abi ffi
 #
 # Nothing missing: returns at once, without the network. Missing and root: says which and why, and installs them with apt-get.
 # Missing and not root: prints the one command to run, and exits 3.
@@ -38,6 +38,17 @@ python3-numpy         | tests     | -          | NumPy's numbers as metrics
 python3-venv          | python    | -          | the environment of the tests that compare with Python's torch
 openmpi-bin           | mpi       | mpirun     | starts MPI processes
 libopenmpi-dev        | mpi       | mpicc      | compiles the MPI programs of the tests
+python3-torch         | horovod   | -          | the torch that Horovod supports
+libtorch-dev          | horovod   | -          | its headers
+pybind11-dev          | horovod   | -          | which demand these
+python3-dev           | horovod   | -          | compiles Horovod's module
+python3-venv          | horovod   | -          | the environment it is put into
+python3-setuptools    | horovod   | -          | builds it
+python3-wheel         | horovod   | -          | builds it
+python3-cloudpickle   | horovod   | -          | Horovod demands it
+python3-psutil        | horovod   | -          | Horovod demands it
+python3-yaml          | horovod   | -          | Horovod demands it
+python3-packaging     | horovod   | -          | Horovod demands it
 iproute2              | mpi       | ip         | hosts made of network namespaces
 clang-format          | lint      | clang-format | checks the formatting
 clang-tidy            | lint      | clang-tidy   | static analysis

@@ -38,9 +38,7 @@ class Attempt {
     try {
       launcher_->Start(plan_.launch);
     } catch (const Error &error) {
-      result_.end = error.status() == Status::kCanceled ? End::kCanceled : End::kFailed;
-      result_.error.code = "start_failed";
-      result_.error.message = error.what();
+      DescribeStart(error);
       EndAll(std::chrono::seconds(0));
       return result_;
     }
@@ -115,13 +113,31 @@ class Attempt {
         return exit.rank == 0 && exit.failed() && SaysPortTaken(exit.stderr_tail);
       });
     } else if (end == End::kTimeLimit) {
-      result_.error.code = "time_limit";
-      result_.error.message = "the run took longer than its time limit of " + std::to_string(plan_.time_limit_ms) +
-                              " ms and was ended; give it more time, or less to do";
-      result_.error.node = plan_.launch.nodes[0].name;
+      result_.error = TimeLimitError();
       result_.error.stderr_tail = exits_.empty() ? launcher_->StderrTail(0) : exits_[0].stderr_tail;
     }
     return true;
+  }
+
+  // Why the ranks do not run.
+  void DescribeStart(const Error &error) {
+    if (error.status() == Status::kCanceled) {
+      result_.end = beat_->cancel_requested() ? End::kCanceled : End::kTimeLimit;
+      result_.error = TimeLimitError();
+      return;
+    }
+    result_.end = End::kFailed;
+    result_.error.code = "start_failed";
+    result_.error.message = error.what();
+  }
+
+  RunError TimeLimitError() const {
+    RunError error;
+    error.code = "time_limit";
+    error.message = "the run took longer than its time limit of " + std::to_string(plan_.time_limit_ms) +
+                    " ms and was ended; give it more time, or less to do";
+    error.node = plan_.launch.nodes[0].name;
+    return error;
   }
 
   void EndAll(std::chrono::milliseconds grace) {

@@ -267,7 +267,7 @@ class Supervisor {
     plan.launch.log_directory = layout_.UserLogs();
     plan.launch.system_log_directory = layout_.SystemLogs();
     plan.launch.master_port = port;
-    plan.launch.canceled = [this] { return beat_->cancel_requested(); };
+    plan.launch.canceled = [this, deadline_ms] { return beat_->cancel_requested() || MonotonicMs() >= deadline_ms; };
     environment_.Apply(layout_.Root(), {}, job_.resources.gpus, &plan.launch);
     plan.on_start = [this] {
       if (!running_) book_.set_started_ms(NowUnixMs());

@@ -176,6 +176,32 @@ TEST_F(DistributedTest, MpiAbsentIsSaidAtSubmit) {
   setenv("PATH", path.c_str(), 1);
 }
 
+// mpirun that never starts anything, as one that waits for a host that does not answer.
+class SilentMpirunTest : public DistributedTest {
+ protected:
+  SilentMpirunTest() : path_(std::getenv("PATH")) {
+    MakeDirs(directory_.path() + "/bin");
+    WriteFileAtomic(directory_.path() + "/bin/mpirun", "#!/bin/sh\nexec sleep 1000\n", 0755);
+    setenv("PATH", (directory_.path() + "/bin:" + path_).c_str(), 1);
+  }
+  ~SilentMpirunTest() override { setenv("PATH", path_.c_str(), 1); }
+
+  const std::string path_;
+};
+
+TEST_F(SilentMpirunTest, CanBeCanceled) {
+  const std::string id = Submit(Shell("echo never", Distribution::Mpi(1, 2)));
+  while (!PathExists(Paths(id).SystemLogs() + "/mpirun.log")) usleep(1000);
+  driver_->Cancel(id);
+  EXPECT_EQ(Finish(id).state, RunState::kCanceled);
+}
+
+TEST_F(SilentMpirunTest, HasTheTimeLimitOfTheRun) {
+  Job job = Shell("echo never", Distribution::Mpi(1, 2));
+  job.resources.time_limit_ms = 300;
+  EXPECT_EQ(Run(job).error.code, "time_limit");
+}
+
 TEST_F(DistributedTest, ElasticRestartsAreCounted) {
   Distribution distribution = Distribution::PyTorch(2, 2);
   distribution.SetMaxRestarts(2);
