@@ -1,6 +1,8 @@
 // Real PyTorch scripts: DDP with gloo on two simulated nodes, started process by process and by torchrun per node.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <set>
 
@@ -147,6 +149,36 @@ TEST_F(TorchTest, TheRankThatRaisedIsNamed) {
     EXPECT_THAT(run.error.message, HasSubstr("ValueError: bad batch"));
     EXPECT_EQ(ProcessesOf(run.id), 0u);
   }
+}
+
+// The rank that broke it has said so and takes two seconds to leave; its victims end at once, so each torchrun names
+// one of them as the first. TRAINYARD_BLAME_RUNS sets how often.
+TEST_F(TorchTest, TheRankThatRaisedIsNamedThoughItLeavesLast) {
+  constexpr int32_t kAtOnce = 3;
+  const char *text = std::getenv("TRAINYARD_BLAME_RUNS");
+  const auto wanted = static_cast<int32_t>(ParseInt64(text == nullptr ? "3" : text).value_or(3));
+  // In a file: in an argument $RANK would be that of the node's command.
+  WriteFileAtomic(source_ + "/worker.sh",
+                  "say() { for line in 'Traceback (most recent call last):' \"  File 't.py'\" \"$1\"; do\n"
+                  "  echo \"[rank$RANK]: $line\" >&2; done; }\n"
+                  "[ $RANK = 2 ] && { say 'ValueError: bad batch'; sleep 2; exit 1; }\n"
+                  "sleep 0.5; say 'RuntimeError: Connection closed by peer'; exit 1\n");
+  const Job job = PerNode({"-m", "torch.distributed.run"}, {"--no-python", "sh", "worker.sh"});
+  int32_t named = 0;
+  for (int32_t done = 0; done < wanted;) {
+    std::vector<std::string> ids;
+    for (int32_t i = 0; i < std::min(kAtOnce, wanted - done); ++i) ids.push_back(Submit(job));
+    for (const std::string &id : ids) {
+      const RunRecord run = Finish(id);
+      named += run.error.rank == 2 ? 1 : 0;
+      EXPECT_THAT(run.error.message, HasSubstr("ValueError: bad batch"));
+      if (run.error.rank != 2) std::printf("rank %d: %s\n", run.error.rank, run.error.message.c_str());
+      EXPECT_EQ(ProcessesOf(id), 0u);
+    }
+    done += static_cast<int32_t>(ids.size());
+  }
+  std::printf("torchrun: rank 2 named %d times of %d\n", named, wanted);
+  EXPECT_GE(named * 100, wanted * 99);
 }
 
 }  // namespace
