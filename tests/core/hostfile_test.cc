@@ -1,0 +1,49 @@
+#include "core/hostfile.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "util/error.h"
+
+namespace trainyard {
+namespace {
+
+std::string MessageOf(const std::string &text) {
+  try {
+    ParseHostfile(text, "hosts");
+  } catch (const Error &error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Hostfile, HostsAndTheirSlots) {
+  const auto hosts =
+      ParseHostfile("# my cluster\n\n node-a slots=4 max_slots=8\r\n10.77.0.2\t# one\nnode-a slots=2\n", "hosts");
+  ASSERT_EQ(hosts.size(), 2u);
+  EXPECT_EQ(hosts[0].address, "node-a");
+  EXPECT_EQ(hosts[0].slots, 6);
+  EXPECT_EQ(hosts[1].address, "10.77.0.2");
+  EXPECT_EQ(hosts[1].slots, 1);
+}
+
+TEST(Hostfile, WhatIsNoneNamesTheLine) {
+  EXPECT_EQ(MessageOf("# nothing\n"), "hosts names no host");
+  EXPECT_THAT(MessageOf("a\nslots=4\n"), testing::HasSubstr("hosts:2: a line starts with a host"));
+  EXPECT_THAT(MessageOf("a slots = 4\n"), testing::HasSubstr("hosts:1: 'slots' must be like slots=4"));
+  EXPECT_THAT(MessageOf("a slots=0\n"), testing::HasSubstr("'slots=0'"));
+}
+
+TEST(Hostfile, AJobTakesTheFirst) {
+  const auto hosts = ParseHostfile("a\nb\nc\n", "hosts");
+  EXPECT_EQ(TakeHosts(hosts, 2).back().address, "b");
+  try {
+    TakeHosts(hosts, 4);
+    FAIL();
+  } catch (const Error &error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("wants 4 nodes and the hostfile has 3"));
+  }
+}
+
+}  // namespace
+}  // namespace trainyard
