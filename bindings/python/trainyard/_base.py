@@ -72,7 +72,7 @@ class RunBase:
         return self
 
     def __exit__(self, kind, error, trace):
-        if error is None:
+        if error is None or (isinstance(error, SystemExit) and not error.code):
             self.complete()
         else:
             self.fail("%s: %s" % (kind.__name__, error))

@@ -88,6 +88,7 @@ class Error(Exception):
 
     def __init__(self, message, status=0, status_name="", details=None):
         super().__init__(message)
+        self.message = message
         self.status = status
         self.status_name = status_name
         self.details = details or {}

@@ -11,6 +11,8 @@ _LARGEST_EXACT = 1 << 53
 
 def scalar(value):
     """A float for anything that is one number, else a text."""
+    if type(value) is int and -_LARGEST_EXACT <= value <= _LARGEST_EXACT:
+        return float(value)
     if isinstance(value, str):
         return value
     if isinstance(value, (bytes, bytearray)):

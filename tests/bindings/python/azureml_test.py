@@ -1,7 +1,9 @@
 """Scripts in the manner of those published for Azure ML, unmodified, as jobs: every metric, tag, file and model is where it should be."""
 
 import os
+import subprocess
 import sys
+import venv
 
 import support
 
@@ -46,6 +48,33 @@ class ScriptTest(support.RunTest):
             "n": "1"
         }, {"p": "q"}, run.id))
         self.assertEqual((second.description, second.framework, second.framework_version), ("one file", "PyTorch", "2.0"))
+
+    def test_a_script_job_with_parameters(self):
+        """As ScriptRunConfig and the older estimators start scripts."""
+        self.write("source/train.py", """
+import argparse
+from azureml.core import Run
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+parser.add_argument("--flag", action="store_true")
+parser.add_argument("rest", nargs="*")
+args = parser.parse_args()
+run = Run.get_context()
+definition = run.get_details()["runDefinition"]
+assert definition["script"] == "train.py" and definition["target"] == "local", definition
+assert definition["arguments"] == ["--lr", "0.25", "--flag", "last"], definition
+run.log("lr", args.lr)
+run.log("flag", args.flag)
+run.log("rest", len(args.rest))
+""")
+        parameters = [{"name": "--lr", "value": "0.25"}, {"name": "--flag", "value": ""}]
+        run = self.text([], "Completed", source=self.path("source"), description={
+            "kind": "script",
+            "script": "train.py",
+            "script_parameters": parameters,
+            "arguments": ["last"]
+        })
+        self.assertEqual(self.values(run), {"lr": [0.25], "flag": [1.0], "rest": [1.0]})
 
     def test_inputs_by_name(self):
         self.write("data/a.csv", "x,y\n1,2\n3,4\n")
@@ -103,6 +132,25 @@ for call, words in (
 print("all said")
 """)
         self.assertEqual(self.log(run), "all said\n")
+
+
+class RealPackageTest(support.RunTest):
+
+    def test_the_package_of_the_ranks_environment_wins(self):
+        """In a virtual environment of its own, first without the SDK, then with a stand-in for it."""
+        environment = self.path("environment")
+        venv.create(environment, with_pip=False)
+        executable = os.path.join(environment, "bin", "python")
+        script = "import azureml.core; print(azureml.core.VERSION)"
+        self.assertEqual(self.log(self.text([executable, "-c", script], state="Completed")), "0.1.0+trainyard\n")
+        site = subprocess.check_output([executable, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], universal_newlines=True)
+        core = os.path.join(site.strip(), "azureml", "core")
+        os.makedirs(core)
+        with open(os.path.join(core, "__init__.py"), "w") as file:
+            file.write("VERSION = '1.2.3'\n")
+        with open(os.path.join(os.path.dirname(core), "__init__.py"), "w") as file:
+            file.write("__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n")
+        self.assertEqual(self.log(self.text([executable, "-c", script], state="Completed")), "1.2.3\n")
 
 
 class OldPythonTest(support.RunTest):

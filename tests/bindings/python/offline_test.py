@@ -52,6 +52,52 @@ assert run.get_status() == "Completed"
             "Attempted to log scalar metric inner:", "1"
         ])
 
+    def test_calls_of_scripts_fit(self):
+        """The names and arguments that scripts use, in a run and outside of one."""
+        self.run_script("""
+import inspect
+from azureml.core.model import Model
+from azureml.core.run import Run, _OfflineRun
+calls = {
+    "log": ("name", "value", "description", "step"),
+    "log_list": ("name", "value", "description"),
+    "log_row": ("name", "description"),
+    "log_table": ("name", "value", "description"),
+    "log_image": ("name", "path", "plot", "description"),
+    "log_confusion_matrix": ("name", "value", "description"),
+    "log_accuracy_table": ("name", "value", "description"),
+    "log_predictions": ("name", "value", "description"),
+    "log_residuals": ("name", "value", "description"),
+    "flush": ("timeout_seconds",),
+    "tag": ("key", "value"), "set_tags": ("tags",), "remove_tags": ("tags",), "get_tags": (),
+    "add_properties": ("properties",), "get_properties": (),
+    "upload_file": ("name", "path_or_stream", "datastore_name"),
+    "upload_files": ("names", "paths", "datastore_name"),
+    "upload_folder": ("name", "path", "datastore_name"),
+    "get_file_names": (), "get_all_logs": ("destination",),
+    "download_file": ("name", "output_file_path"),
+    "download_files": ("prefix", "output_directory", "output_paths", "append_prefix"),
+    "child_run": ("name", "run_id", "outputs"), "create_children": ("count", "tag_key", "tag_values"),
+    "get_children": ("recursive",),
+    "get_metrics": ("name", "recursive", "run_type", "populate"),
+    "register_model": ("model_name", "model_path"),
+    "get_details": (), "get_status": (), "complete": (), "cancel": (), "fail": ("error_details", "error_code"),
+    "get_secret": ("name",), "get_portal_url": (),
+}
+for kind in (Run, _OfflineRun):
+    for name, arguments in calls.items():
+        found = list(inspect.signature(getattr(kind, name)).parameters)
+        assert found[1:1 + len(arguments)] == list(arguments), (kind, name, found)
+    for name in ("id", "parent", "tags", "properties", "input_datasets", "status"):
+        assert isinstance(inspect.getattr_static(kind, name), property), name
+for name, arguments in (
+    ("register", ("workspace", "model_path", "model_name", "tags", "properties", "description", "datasets", "model_framework")),
+    ("get_model_path", ("model_name", "version", "_workspace")),
+    ("list", ("workspace", "name", "tags", "properties", "run_id", "latest")),
+):
+    assert tuple(inspect.signature(getattr(Model, name)).parameters)[:len(arguments)] == arguments, name
+""")
+
     def test_a_run_can_be_demanded(self):
         self.run_script("""
 from azureml.core import Run, Workspace
@@ -76,6 +122,32 @@ except UserErrorException as error:
                                       env=support.outside(PYTHONPATH=support.PACKAGES + ":" + support.COMPATIBILITY))
                 self.assertEqual(done.returncode, 0, done.stdout)
                 self.assertIn("Attempted to log", done.stdout)
+
+    def test_data_sets_read_files_by_their_kind(self):
+        with tempfile.TemporaryDirectory() as directory:
+            for name in ("b.tsv", "a.csv", "c.parquet", "d.jsonl", "e.json"):
+                open(os.path.join(directory, name), "w").close()
+            with open(os.path.join(directory, "pandas.py"), "w") as file:
+                file.write("""
+import os
+def _reader(kind):
+    return lambda path, **options: [kind, os.path.basename(path), options]
+read_csv, read_parquet, read_json = _reader("csv"), _reader("parquet"), _reader("json")
+def concat(frames, ignore_index):
+    assert ignore_index
+    return frames
+""")
+            text = self.run_script("""
+from azureml.core import Dataset
+from azureml.data.dataset_factory import TabularDatasetFactory
+for frame in Dataset.File.from_files(%r).to_pandas_dataframe(): print(*frame)
+print(*Dataset.Tabular.from_delimited_files(%r, separator=";").to_pandas_dataframe())
+print(*TabularDatasetFactory.from_delimited_files("https://host/data.csv").to_pandas_dataframe())
+""" % (directory + "/*.[cptj]*[vtln]", directory + "/a.csv"), path=[directory, support.PACKAGES, support.COMPATIBILITY])
+        self.assertEqual(text.splitlines(), [
+            "csv a.csv {}", "csv b.tsv {'sep': '\\t'}", "parquet c.parquet {}", "json d.jsonl {'lines': True}", "json e.json {}",
+            "csv a.csv {'sep': ';'}", "csv data.csv {'sep': ','}"
+        ])
 
     def test_the_library_is_not_needed(self):
         self.run_script("import trainyard; trainyard.Run.get_context().log('x', 1)", TRAINYARD_LIBRARY="/nowhere/libtrainyard.so")

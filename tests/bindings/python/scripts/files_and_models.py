@@ -4,7 +4,7 @@ import os
 
 from azureml.core import Dataset, Model, Run, Workspace
 from azureml.core.model import Model as SameModel
-from azureml.exceptions import WebserviceException
+from azureml.exceptions import AzureMLException, WebserviceException
 
 run = Run.get_context(allow_offline=False)
 workspace = run.experiment.workspace
@@ -59,6 +59,12 @@ folder = Model.get_model_path("folder", version=1, _workspace=workspace)
 assert open(os.path.join(folder, "deep", "b.txt")).read() == "scratch/deep/b.txt"
 target = Model(workspace, name="folder").download(target_dir="downloaded", exist_ok=True)
 assert open(target).read() == "scratch/a.txt"
+
+try:
+    run.upload_file("a.txt", "scratch/deep/b.txt")
+    raise SystemExit("a file was replaced")
+except AzureMLException as error:
+    assert "a.txt" in error.message
 
 # The run, as others see it.
 run.tag("worth another look")

@@ -15,7 +15,7 @@ from azureml.core.script_run_config import ScriptRunConfig
 from azureml.core.workspace import Workspace
 
 # Of trainyard; there is no release of the SDK that this package is.
-VERSION = _version + "+trainyard"
+VERSION = __version__ = _version + "+trainyard"
 
 __all__ = [
     "ComputeTarget", "Dataset", "Datastore", "Environment", "Experiment", "Keyvault", "Model", "Run", "RunConfiguration",

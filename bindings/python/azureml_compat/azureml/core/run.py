@@ -230,6 +230,9 @@ class Run(_RunCalls):
             raise RunEnvironmentException(str(error)) from error
         return _OfflineRun(_run=run) if isinstance(run, trainyard.OfflineRun) else cls(None, None, _run=run)
 
+    # Its name in the first releases.
+    get_submitted_run = get_context
+
     @staticmethod
     def get(workspace, run_id):
         return get_run(None, run_id, workspace=workspace)
@@ -285,7 +288,7 @@ class Run(_RunCalls):
             "runDefinition": {
                 "script": job.get("script"),
                 "command": command if isinstance(command, str) else " ".join(command or ()),
-                "arguments": job.get("arguments", []),
+                "arguments": _arguments(job),
                 "target": record["compute"],
                 "nodeCount": int(os.environ.get("AZUREML_NODE_COUNT", 1)),
                 "environmentVariables": job.get("variables", {}),
@@ -440,6 +443,14 @@ def select_runs(workspace, filters, experiment=None, tags=None, properties=None,
             continue
         if _has_all(record["tags"], tags) and _has_all(record["properties"], properties):
             yield Run(experiment or Experiment(workspace, record["experiment"]), run_id, _run=run)
+
+
+def _arguments(job):
+    """What the script gets: its parameters, then the job's arguments."""
+    words = []
+    for parameter in job.get("script_parameters", ()):
+        words += [parameter["name"], parameter["value"]] if parameter["value"] else [parameter["name"]]
+    return words + job.get("arguments", [])
 
 
 def _first(wanted):

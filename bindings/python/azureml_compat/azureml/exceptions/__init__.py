@@ -1,64 +1,63 @@
 """The exceptions that scripts catch."""
 
+import trainyard
 
-class AzureMLException(Exception):
-    """Of everything here."""
+# What the library raises is one, too: scripts that catch the SDK's errors catch its own.
+AzureMLException = trainyard.Error
 
-    def __init__(self, exception_message="", **kwargs):
+
+class _SdkException(AzureMLException):
+
+    def __init__(self, exception_message="", inner_exception=None, **_):
         super().__init__(exception_message)
-        self.message = exception_message
-        self._inner_exception = kwargs.get("inner_exception")
-
-    @property
-    def inner_exception(self):
-        return self._inner_exception
+        self.inner_exception = inner_exception
 
 
-class UserErrorException(AzureMLException):
+class UserErrorException(_SdkException):
     """The call cannot work as it was made."""
 
 
-class RunEnvironmentException(AzureMLException):
+class RunEnvironmentException(_SdkException):
     """This process is not part of a run."""
 
 
-class ServiceException(AzureMLException):
+class ServiceException(_SdkException):
     """The library refused a call."""
 
 
-class SnapshotException(AzureMLException):
+class SnapshotException(_SdkException):
     pass
 
 
-class ProjectSystemException(AzureMLException):
+class ProjectSystemException(_SdkException):
     pass
 
 
-class ExperimentExecutionException(AzureMLException):
+class ExperimentExecutionException(_SdkException):
     pass
 
 
-class ActivityFailedException(AzureMLException):
+class ActivityFailedException(_SdkException):
     pass
 
 
-class TrainingException(AzureMLException):
+class TrainingException(_SdkException):
     pass
 
 
-class ComputeTargetException(AzureMLException):
+class ComputeTargetException(_SdkException):
     pass
 
 
-class DatasetExecutionError(AzureMLException):
+class DatasetExecutionError(_SdkException):
     pass
 
 
-class ModelNotFoundException(AzureMLException):
+class ModelNotFoundException(_SdkException):
     pass
 
 
-class WebserviceException(AzureMLException):
+class WebserviceException(_SdkException):
 
     def __init__(self, exception_message="", status_code=None, **kwargs):
         super().__init__(exception_message, **kwargs)
