@@ -176,6 +176,80 @@ TY_API ty_status ty_job_set_secret(ty_job *job, const char *name, const char *va
 TY_API ty_status ty_job_set_distribution(ty_job *job, const ty_distribution *distribution, ty_error **err) TY_NOEXCEPT;
 
 /**
+ * How many GPUs the run gets on each of its nodes. They are its own while it runs: it sees these and no others
+ * (CUDA_VISIBLE_DEVICES), every rank of a node sees all of the node's, and LOCAL_RANK says which to use. A run that
+ * asks for none sees none. It waits until as many are free; more than the compute has is refused at submit.
+ *
+ * Default: none; for a training job what its setting `device` needs: none for cpu, one for cuda, N+1 for cuda:N, and
+ * for auto one where the compute has any.
+ *
+ * @param job    the job
+ * @param count  0 to 1024; -1 takes the setting back
+ * @param err    [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_job_set_gpus(ty_job *job, int32_t count, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Use the GPUs together with other runs that allow it too.
+ * @param job     the job
+ * @param shared  not 0: may be shared; 0 (default): they are the run's own
+ * @param err     [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_job_set_gpu_sharing(ty_job *job, int32_t shared, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Bind the ranks to so many CPUs on each node: those that no other run is bound to, as long as there are such. They
+ * count as slots of the compute, and OMP_NUM_THREADS is set to their number for each rank where nobody set it. More
+ * than the compute has is refused at submit.
+ * @param job    the job
+ * @param count  0 (default): not bound
+ * @param err    [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_job_set_cpus(ty_job *job, int32_t count, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Limit the memory of all processes of the run on each node. A run that has more is ended, and fails with the code
+ * "memory_limit", which names what it had. It is looked at twice a second; pages that processes share count once. More
+ * than the compute has is refused at submit.
+ * @param job    the job
+ * @param bytes  0 (default): no limit
+ * @param err    [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_job_set_memory(ty_job *job, uint64_t bytes, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Runs that wait for the same compute start by priority, the higher first, and in the order of their submits among
+ * equals. A run whose preparation takes more than 5 s lets later ones pass until it is ready.
+ * @param job       the job
+ * @param priority  -1000000 to 1000000; default 0
+ * @param err       [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_job_set_priority(ty_job *job, int32_t priority, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Let a run of higher priority that has no room take the place of this one while it runs: its ranks get SIGTERM, 30 s
+ * to write what they need, then SIGKILL; the run is Queued again, at its old place, and its ranks are started anew as
+ * the next attempt (TRAINYARD_ATTEMPT). It counts as no retry. How they ended does not matter, but ranks that had all
+ * ended before are not started again.
+ * @param job          the job
+ * @param preemptible  not 0: it may be; 0 (default): it stays to its end
+ * @param err          [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_job_set_preemptible(ty_job *job, int32_t preemptible, ty_error **err) TY_NOEXCEPT;
+
+/**
  * @param job       the job
  * @param limit_ms  how long the ranks may run; then the run fails with the code "time_limit". Default: 30 days.
  * @param err       [out, optional]

@@ -36,6 +36,17 @@ ty_status ChangeJob(ty_job *job, ty_error **err, Change change) noexcept {
   });
 }
 
+// A refused value is not kept.
+template <typename Change>
+ty_status ChangeResources(ty_job *job, ty_error **err, Change change) noexcept {
+  return ChangeJob(job, err, [&](Job &target) {
+    Resources changed = target.resources;
+    change(changed);
+    changed.Check();
+    target.resources = changed;
+  });
+}
+
 void CheckVariable(const char *name) {
   const std::string text = capi::Utf8(name, "name");
   if (text.empty() || text.find('=') != std::string::npos) {
@@ -185,6 +196,32 @@ ty_status ty_job_set_distribution(ty_job *job, const ty_distribution *distributi
       throw Error::InvalidArgument("a training job runs as one process: it takes no distribution");
     target.distribution = distribution->distribution;
   });
+}
+
+ty_status ty_job_set_gpus(ty_job *job, int32_t count, ty_error **err) noexcept {
+  return ChangeResources(job, err, [&](Resources &resources) {
+    resources.gpus = count == -1 ? std::nullopt : std::optional<int32_t>(count);
+  });
+}
+
+ty_status ty_job_set_gpu_sharing(ty_job *job, int32_t shared, ty_error **err) noexcept {
+  return ChangeResources(job, err, [&](Resources &resources) { resources.share_gpus = shared != 0; });
+}
+
+ty_status ty_job_set_cpus(ty_job *job, int32_t count, ty_error **err) noexcept {
+  return ChangeResources(job, err, [&](Resources &resources) { resources.cpus = count; });
+}
+
+ty_status ty_job_set_memory(ty_job *job, uint64_t bytes, ty_error **err) noexcept {
+  return ChangeResources(job, err, [&](Resources &resources) { resources.memory_bytes = bytes; });
+}
+
+ty_status ty_job_set_priority(ty_job *job, int32_t priority, ty_error **err) noexcept {
+  return ChangeResources(job, err, [&](Resources &resources) { resources.priority = priority; });
+}
+
+ty_status ty_job_set_preemptible(ty_job *job, int32_t preemptible, ty_error **err) noexcept {
+  return ChangeResources(job, err, [&](Resources &resources) { resources.preemptible = preemptible != 0; });
 }
 
 ty_status ty_job_set_time_limit(ty_job *job, int64_t limit_ms, ty_error **err) noexcept {

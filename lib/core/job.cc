@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t kMaxTagKey = 100;
 constexpr size_t kMaxTagValue = 1000;
+constexpr const char *kGpuVariables[] = {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"};
 
 RunKind KindFromJson(const Json &json) {
   const std::string name = json.AsString();
@@ -29,27 +30,6 @@ int32_t Int32(const Json &json, int32_t minimum, int32_t maximum) {
 }
 
 constexpr int32_t kInt32Max = std::numeric_limits<int32_t>::max();
-
-Json ResourcesToJson(const Resources &resources) {
-  Json json = Json::Object();
-  json.Set("gpus", resources.gpus)
-      .Set("cpus", resources.cpus)
-      .Set("memory_bytes", resources.memory_bytes)
-      .Set("priority", resources.priority)
-      .Set("time_limit_ms", resources.time_limit_ms);
-  return json;
-}
-
-Resources ResourcesFromJson(const Json &json) {
-  json.CheckKeys({"gpus", "cpus", "memory_bytes", "priority", "time_limit_ms"});
-  Resources resources;
-  if (auto v = json.Find("gpus")) resources.gpus = Int32(*v, 0, 1024);
-  if (auto v = json.Find("cpus")) resources.cpus = Int32(*v, 0, 65536);
-  if (auto v = json.Find("memory_bytes")) resources.memory_bytes = v->AsUint64();
-  if (auto v = json.Find("priority")) resources.priority = Int32(*v, -1000000, 1000000);
-  if (auto v = json.Find("time_limit_ms")) resources.time_limit_ms = v->AsInt64(1);
-  return resources;
-}
 
 Json RetriesToJson(const Retries &retries) {
   Json codes = Json::Array();
@@ -179,6 +159,7 @@ void Job::Check() const {
       throw Error::InvalidArgument("a training job runs as one process: take its distribution back");
     }
     train->CheckComplete();
+    CheckDevice(resources, *train);
   } else if (kind == RunKind::kScript) {
     if (!command.empty() || !shell_command.empty()) {
       throw Error::InvalidArgument("a script job takes no command: give it either a script or a command");
@@ -198,7 +179,15 @@ void Job::Check() const {
   }
   CheckEnvironment();
   if (compute != "local") throw Error(Status::kNotFound, "compute '" + compute + "' is not known: only 'local' is");
-  if (resources.time_limit_ms <= 0) throw Error::InvalidArgument("the time limit must be at least 1 ms");
+  resources.Check();
+  for (const char *name : kGpuVariables) {
+    const auto place = variables.find(name);
+    if (place == variables.end() || place->second.empty() || place->second == "-1") continue;
+    throw Error::InvalidArgument("the variable " + std::string(name) +
+                                     " is set by the queue for the GPUs that the run gets: ask for them with "
+                                     "ty_job_set_gpus, and choose among them in the program",
+                                 {{"key", name}});
+  }
   for (const auto &[name, value] : variables) CheckVariableName(name);
   for (const auto &[name, value] : secrets) {
     CheckVariableName(name);
@@ -228,7 +217,7 @@ Json Job::ToJson() const {
   }
   json.Set("environment", environment).Set("compute", compute);
   if (environment_definition) json.Set("environment_definition", environment_definition->ToJson());
-  json.Set("resources", ResourcesToJson(resources)).Set("retries", RetriesToJson(retries));
+  json.Set("resources", resources.ToJson()).Set("retries", RetriesToJson(retries));
   if (distribution) json.Set("distribution", distribution->ToJson());
   if (train) json.Set("train", train->ToJson());
   if (!tags.empty()) json.Set("tags", tags);
@@ -279,7 +268,7 @@ Job Job::FromJson(const Json &json) {
   job.environment = json.GetString("environment", job.environment);
   if (auto v = json.Find("environment_definition")) job.environment_definition = Environment::FromJson(*v);
   job.compute = json.GetString("compute", job.compute);
-  if (auto v = json.Find("resources")) job.resources = ResourcesFromJson(*v);
+  if (auto v = json.Find("resources")) job.resources = Resources::FromJson(*v);
   if (auto v = json.Find("retries")) job.retries = RetriesFromJson(*v);
   if (auto v = json.Find("distribution")) job.distribution = Distribution::FromJson(*v);
   if (auto v = json.Find("train")) job.train = TrainConfig::FromJson(*v, v->path());

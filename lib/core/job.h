@@ -11,19 +11,12 @@
 
 #include "core/distribution.h"
 #include "core/environment.h"
+#include "core/resources.h"
 #include "core/run.h"
 #include "core/train_config.h"
 #include "util/json.h"
 
 namespace trainyard {
-
-struct Resources {
-  int32_t gpus = 0;
-  int32_t cpus = 0;                                // 0 = no demand
-  uint64_t memory_bytes = 0;                       // 0 = no demand
-  int32_t priority = 0;                            // higher first
-  int64_t time_limit_ms = int64_t{30} * 86400000;  // of the ranks, from Running on; 30 days
-};
 
 struct Retries {
   int32_t maximum = 0;                       // relaunches after a failure

@@ -135,6 +135,7 @@ Json LaunchRequestToJson(const LaunchRequest &request) {
   for (const LaunchNode &node : request.nodes) {
     Json json = Json::Object();
     json.Set("name", node.name).Set("address", node.address).Set("process_count", node.process_count);
+    json.Set("variables", node.variables);
     nodes.Append(json);
   }
   Json json = Json::Object();
@@ -156,7 +157,8 @@ LaunchRequest LaunchRequestFromJson(const Json &json) {
   LaunchRequest request;
   request.run_id = json.GetString("run_id");
   for (const Json &node : json.Get("nodes").Items()) {
-    request.nodes.push_back({node.GetString("name"), node.GetString("address"), Int32(node, "process_count")});
+    request.nodes.push_back({node.GetString("name"), node.GetString("address"), Int32(node, "process_count"),
+                             node.GetStringMap("variables")});
   }
   request.command = json.GetStringList("command");
   request.expand_from = json.Get("expand_from").AsUint64();

@@ -49,7 +49,7 @@ std::map<std::string, std::string> RankVariables(const LaunchRequest &request, i
   const std::string port = std::to_string(request.master_port);
   std::string addresses;
   for (const LaunchNode &entry : request.nodes) addresses += (addresses.empty() ? "" : ";") + entry.address;
-  return {
+  std::map<std::string, std::string> variables = {
       {"RANK", rank},
       {"LOCAL_RANK", std::to_string(local_rank)},
       {"NODE_RANK", node},
@@ -65,6 +65,9 @@ std::map<std::string, std::string> RankVariables(const LaunchRequest &request, i
       {"AZUREML_PROCESS_NAME", WorldSize(request) == 1 ? "main" : "rank_" + rank},
       {"AZUREML_DRIVERLOG_PATH", JoinPath(request.log_directory, StdLogName(number, WorldSize(request)))},
   };
+  const auto &own = request.nodes[static_cast<size_t>(node_rank)].variables;
+  variables.insert(own.begin(), own.end());
+  return variables;
 }
 
 std::vector<std::string> RankVariableNames() {

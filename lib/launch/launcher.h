@@ -23,6 +23,7 @@ struct LaunchNode {
   std::string name;
   std::string address;
   int32_t process_count = 1;
+  std::map<std::string, std::string> variables = {};  // of its ranks alone, such as which GPUs are theirs
 };
 
 // For the launcher "mpi".

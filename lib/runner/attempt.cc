@@ -7,6 +7,7 @@
 
 #include "launch/blame.h"
 #include "launch/worker_report.h"
+#include "runner/memory_guard.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::chrono::seconds kCancelGrace{5};  // as ty_run_cancel says
 constexpr std::chrono::seconds kLeftoverGrace{2};
+constexpr int64_t kPreemptGraceMs = 30000;  // to write a checkpoint; as ty_job_set_preemptible says
 constexpr int64_t kTickMs = 1000;
 // Not at once: a rank that has just been started uses nothing yet.
 constexpr int64_t kFirstSampleMs = 200;
@@ -32,7 +34,8 @@ class Attempt {
       : plan_(plan),
         beat_(beat),
         launcher_(MakeLauncher(plan.launcher)),
-        sampler_(plan.layout.Journal(), plan.number) {}
+        sampler_(plan.layout.Journal(), plan.number, plan.gpus),
+        memory_(plan.memory_limit_bytes) {}
 
   AttemptResult Run() {
     try {
@@ -61,11 +64,13 @@ class Attempt {
         Sample();
         next_sample = now + kSampleEveryMs;
       }
+      if (now >= next_memory_ms_) LookAtMemory(now);
       if (now >= next_tick) {
         plan_.on_tick();
         next_tick = now + kTickMs;
       }
-      int64_t until = std::min({next_tick, next_sample, plan_.deadline_ms});
+      int64_t until = std::min({next_tick, next_sample, next_memory_ms_});
+      until = std::min(until, preempt_until_ms_ > 0 ? preempt_until_ms_ : plan_.deadline_ms);
       if (evidence_until_ms_ > 0) until = std::min(until, evidence_until_ms_);
       pollfd entries[2] = {{launcher_->descriptor(), POLLIN, 0}, {beat_->descriptor(), POLLIN, 0}};
       poll(entries, 2, static_cast<int>(std::max<int64_t>(0, until - MonotonicMs())));
@@ -83,15 +88,26 @@ class Attempt {
   // True when the attempt is over and all is ended.
   bool Decide(int64_t now) {
     if (beat_->cancel_requested()) return Finish(End::kCanceled, kCancelGrace);
+    const bool all_ended = launcher_->live_ranks() == 0 && exits_.size() == RankCount();
+    if (preempt_until_ms_ > 0) {
+      // However they end now, they will be started again.
+      return (all_ended || now >= preempt_until_ms_) && Finish(End::kPreempted, kLeftoverGrace);
+    }
     const auto blamed = blame_.blamed();
-    if (launcher_->live_ranks() == 0 && exits_.size() == RankCount()) {
+    if (all_ended) {
       return Finish(blamed ? End::kFailed : End::kCompleted, kLeftoverGrace);
     }
     if (now >= plan_.deadline_ms) return Finish(End::kTimeLimit, kCancelGrace);
+    if (memory_used_ > 0) return Finish(End::kMemoryLimit, kLeftoverGrace);
     if (blamed) {
       const bool certain = blame_.evidence() != Evidence::kEcho;
       if (evidence_until_ms_ == 0) evidence_until_ms_ = now + kEvidenceMs;
       if (certain || now >= evidence_until_ms_) return Finish(End::kFailed, kLeftoverGrace);
+    }
+    // A run that is about to end, well or not, gives its place away soon enough.
+    if (beat_->preempt_requested() && !blamed && !beat_->stop_requested()) {
+      launcher_->SignalRanks(SIGTERM, plan_.is_shell);
+      preempt_until_ms_ = now + kPreemptGraceMs;
     }
     if (beat_->stop_requested() && !stop_sent_) {
       stop_sent_ = true;
@@ -114,7 +130,15 @@ class Attempt {
       });
     } else if (end == End::kTimeLimit) {
       result_.error = TimeLimitError();
-      result_.error.stderr_tail = exits_.empty() ? launcher_->StderrTail(0) : exits_[0].stderr_tail;
+      result_.error.stderr_tail = LastWords();
+    } else if (end == End::kMemoryLimit) {
+      result_.error.code = "memory_limit";
+      result_.error.message = memory_.Message(memory_used_);
+      result_.error.node = plan_.launch.nodes[0].name;
+      result_.error.stderr_tail = LastWords();
+      Json details = Json::Object();
+      details.Set("used_bytes", memory_used_).Set("allowed_bytes", plan_.memory_limit_bytes);
+      result_.error.details_json = details.Dump();
     }
     return true;
   }
@@ -138,6 +162,13 @@ class Attempt {
                     " ms and was ended; give it more time, or less to do";
     error.node = plan_.launch.nodes[0].name;
     return error;
+  }
+
+  std::string LastWords() const { return exits_.empty() ? launcher_->StderrTail(0) : exits_[0].stderr_tail; }
+
+  void LookAtMemory(int64_t now) {
+    memory_used_ = memory_.Excess(launcher_->Processes()).value_or(0);
+    next_memory_ms_ = now + MemoryGuard::kEveryMs;
   }
 
   void EndAll(std::chrono::milliseconds grace) {
@@ -172,10 +203,14 @@ class Attempt {
   RunBeat *beat_;
   const std::unique_ptr<Launcher> launcher_;
   Sampler sampler_;
+  const MemoryGuard memory_;
   std::vector<RankExit> exits_;
   Blame blame_;
   AttemptResult result_;
+  int64_t next_memory_ms_ = plan_.memory_limit_bytes > 0 ? 0 : INT64_MAX;
+  uint64_t memory_used_ = 0;  // when it is too much
   int64_t evidence_until_ms_ = 0;
+  int64_t preempt_until_ms_ = 0;  // 0 = not asked to make room
   bool stop_sent_ = false;
 };
 

@@ -18,7 +18,7 @@
 namespace trainyard {
 
 struct AttemptResult {
-  enum class End { kCompleted, kFailed, kCanceled, kTimeLimit };
+  enum class End { kCompleted, kFailed, kCanceled, kTimeLimit, kMemoryLimit, kPreempted };
   End end = End::kCompleted;
   RunError error;                 // of a failed one; not masked yet
   bool port_taken = false;        // rank 0 could not listen on MASTER_PORT
@@ -31,13 +31,15 @@ struct AttemptPlan {
   LaunchRequest launch;
   std::string launcher = "local";
   RunLayout layout;
-  int32_t number = 0;              // 0 = the first
-  bool is_train = false;           // its rank looks for a stop request itself
-  bool is_shell = false;           // signals go to the shell's whole group
-  int64_t deadline_ms = 0;         // MonotonicMs; of all attempts together
-  int64_t time_limit_ms = 0;       // for the message
-  std::function<void()> on_start;  // once the ranks run
-  std::function<void()> on_tick;   // about every second
+  int32_t number = 0;               // 0 = the first
+  bool is_train = false;            // its rank looks for a stop request itself
+  bool is_shell = false;            // signals go to the shell's whole group
+  int64_t deadline_ms = 0;          // MonotonicMs; of all attempts together
+  int64_t time_limit_ms = 0;        // for the message
+  uint64_t memory_limit_bytes = 0;  // of all processes together; 0 = none
+  std::vector<GpuDevice> gpus;      // of the run, for the samples
+  std::function<void()> on_start;   // once the ranks run
+  std::function<void()> on_tick;    // about every second
 };
 
 AttemptResult RunAttempt(const AttemptPlan &plan, RunBeat *beat);

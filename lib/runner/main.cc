@@ -42,6 +42,7 @@ struct Arguments {
   std::vector<std::string> words;  // "supervise", ...
   std::string build_id;            // of the library that started us
   int result_fd = -1;
+  uint64_t place = 0;  // in the queue
 };
 
 Arguments Parse(int argc, char **argv) {
@@ -50,6 +51,8 @@ Arguments Parse(int argc, char **argv) {
     const std::string word = argv[i];
     if (word == "--result-fd" && i + 1 < argc) {
       arguments.result_fd = static_cast<int>(ParseInt64(argv[++i]).value_or(-1));
+    } else if (word == "--place" && i + 1 < argc) {
+      arguments.place = static_cast<uint64_t>(ParseInt64(argv[++i]).value_or(0));
     } else if (word == "--build-id" && i + 1 < argc) {
       arguments.build_id = argv[++i];
     } else {
@@ -81,6 +84,7 @@ int RunSupervise(const Arguments &arguments) {
   options.workspace = AbsolutePath(arguments.words[1]);
   options.run_id = arguments.words[2];
   options.result_fd = arguments.result_fd;
+  options.place = arguments.place;
   const std::string input = ReadInput();
   if (!input.empty()) options.secrets = Json::Parse(input, "secrets").AsStringMap();
   DetachFromParent();

@@ -1,5 +1,5 @@
 // The run's MASTER_PORT: one that nobody listens on now and that no other run of this user on this machine has got.
-// Held by flock on <slot directory>/ports/<port> (see runner/slot_queue.h), so a killed run gives it back. Nothing can
+// Held by flock on <machine directory>/ports/<port> (compute/machine.h), so a killed run gives it back. Nothing can
 // keep a stranger from taking it before rank 0 does: then Move. Thread rule: one thread at a time.
 #pragma once
 

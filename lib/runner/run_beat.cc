@@ -66,6 +66,35 @@ void RunBeat::Look() {
     cancel_ = true;
     Add(changed_.get());
   }
+  const std::lock_guard lock(mutex_);
+  if (!preempt_ && access(run_.PreemptFile().c_str(), F_OK) == 0) {
+    preempt_ = true;
+    Add(changed_.get());
+  }
+}
+
+void RunBeat::Preempted() {
+  const std::lock_guard lock(mutex_);
+  RemoveFile(run_.PreemptFile());
+  preempt_ = false;
+}
+
+void RunBeat::CallLater(int64_t delay_ms, std::function<void()> work) {
+  {
+    const std::lock_guard lock(mutex_);
+    later_ = std::move(work);
+    later_ms_ = MonotonicMs() + delay_ms;
+  }
+  Add(wake_.get());
+}
+
+int64_t RunBeat::DoLater() {
+  const std::lock_guard lock(mutex_);
+  if (!later_) return INT64_MAX;
+  if (MonotonicMs() < later_ms_) return later_ms_;
+  later_();
+  later_ = nullptr;
+  return INT64_MAX;
 }
 
 void RunBeat::Loop() {
@@ -78,14 +107,15 @@ void RunBeat::Loop() {
       next_beat = now + kEveryMs;
     }
     Look();
-    int64_t timeout = next_beat - now;
+    int64_t timeout = std::min(next_beat, DoLater()) - now;
     if (!inotify_.valid()) timeout = std::min(timeout, kPollMs);
     if ((cancel_ || stop_) && blocked_) {
       pthread_kill(blocked_thread_, SIGUSR1);
       timeout = kInterruptMs;
     }
     pollfd entries[2] = {{wake_.get(), POLLIN, 0}, {inotify_.get(), POLLIN, 0}};
-    poll(entries, inotify_.valid() ? 2 : 1, static_cast<int>(timeout));
+    poll(entries, inotify_.valid() ? 2 : 1, static_cast<int>(std::max<int64_t>(0, timeout)));
+    if (entries[0].revents != 0) Drain(wake_.get());
     if (inotify_.valid()) Drain(inotify_.get());
   }
 }

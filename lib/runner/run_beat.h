@@ -7,6 +7,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <mutex>
 #include <thread>
 
 #include "store/layout.h"
@@ -25,9 +27,16 @@ class RunBeat {
 
   bool cancel_requested() const { return cancel_; }
   bool stop_requested() const { return stop_; }
+  // A run of higher priority wants the place of this one. Stays so until Preempted, which says that it has got it.
+  bool preempt_requested() const { return preempt_; }
+  void Preempted();
   // Readable once a request has come; stays so until Clear.
   int descriptor() const { return changed_.get(); }
   void Clear();
+
+  // Calls `work` once on the beat's thread, `delay_ms` from now, instead of what was to be called before; nullptr: of
+  // nothing. When it returns, nothing of before is being called any more.
+  void CallLater(int64_t delay_ms, std::function<void()> work);
 
   // While one of these lives, a cancel or stop request interrupts the blocking system call its thread is in (EINTR).
   class Interruptible {
@@ -44,10 +53,15 @@ class RunBeat {
  private:
   void Loop();
   void Look();
+  // Does what is due; answers when to come back (MonotonicMs).
+  int64_t DoLater();
 
   const RunLayout run_;
   UniqueFd heartbeat_, inotify_, wake_, changed_;
-  std::atomic<bool> cancel_{false}, stop_{false}, quit_{false};
+  std::atomic<bool> cancel_{false}, stop_{false}, preempt_{false}, quit_{false};
+  std::mutex mutex_;             // for the next two, and the looks at the preempt file
+  std::function<void()> later_;  // empty = nothing waits
+  int64_t later_ms_ = 0;
   std::atomic<bool> blocked_{false};
   pthread_t blocked_thread_{};
   std::thread thread_;

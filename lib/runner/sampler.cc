@@ -54,8 +54,8 @@ JournalOptions SmallJournal() {
 
 }  // namespace
 
-Sampler::Sampler(const std::string &journal_directory, int32_t attempt)
-    : journal_(journal_directory, -1, attempt, SmallJournal()) {
+Sampler::Sampler(const std::string &journal_directory, int32_t attempt, std::vector<GpuDevice> run_gpus)
+    : journal_(journal_directory, -1, attempt, SmallJournal()), run_gpus_(std::move(run_gpus)) {
   last_time_ms_ = MonotonicMs();
   last_cpu_seconds_ = CpuSeconds({});
 }
@@ -84,7 +84,7 @@ void Sampler::Sample(const std::vector<ProcessInfo> &processes) {
   Append("system/host_memory_bytes", static_cast<double>(HostMemoryInUse()));
   if (!gpus_opened_) {
     gpus_opened_ = true;
-    gpus_ = GpuMonitor::Open();
+    gpus_ = GpuMonitor::Open(run_gpus_);
   }
   if (const auto gpu = gpus_ ? gpus_->Sample() : std::nullopt) {
     Append("system/gpu_utilization_percent", gpu->utilization_percent);

@@ -24,8 +24,8 @@
 #include "runner/relaunch.h"
 #include "runner/run_beat.h"
 #include "runner/run_book.h"
+#include "runner/run_place.h"
 #include "runner/secret_mask.h"
-#include "runner/slot_queue.h"
 #include "store/store.h"
 #include "util/boot.h"
 #include "util/clock.h"
@@ -57,17 +57,6 @@ UniqueFd TakeRunLock(const RunLayout &layout) {
   const std::string text = std::to_string(getpid()) + "\n";
   [[maybe_unused]] const ssize_t count = pwrite(fd.get(), text.data(), text.size(), 0);
   return fd;
-}
-
-// Nodes of the local compute: this machine, or several that are simulated on it.
-std::vector<LaunchNode> LocalNodes(const Job &job) {
-  if (!job.distribution || job.distribution->node_count == 1) return {{HostName(), "127.0.0.1", job.RankCount()}};
-  std::vector<LaunchNode> nodes;
-  for (int32_t node = 0; node < job.distribution->node_count; ++node) {
-    nodes.push_back(
-        {"node" + std::to_string(node), "127.0.0." + std::to_string(node + 1), job.distribution->processes_per_node()});
-  }
-  return nodes;
 }
 
 const char *LauncherOf(const Job &job) {
@@ -168,27 +157,41 @@ class Supervisor {
 
   RunState Execute(RunError *error) {
     job_ = Job::Parse(run_.job_json, "job");
+    place_.emplace(job_, run_, store_.get(), options_.place, &*beat_);
+    place_->Hold();
     book_.Advance(RunState::kPreparing);
-    if (NeedsDownload(job_, store_.get())) book_.Commit();
+    if (NeedsDownload(job_, store_.get())) {
+      place_->StepAside();
+      book_.Commit();
+    }
     weights_path_ = ResolveWeights(job_, store_.get(), [&] { return !beat_->cancel_requested(); });
     PrepareSoftware();
     PrepareCode(run_, store_.get());
     book_.Advance(RunState::kQueued);
-    SlotQueue queue(SlotDirectory(), LocalSlotCount());
-    if (!WaitForTurn(&queue)) return RunState::kCanceled;
-    book_.Advance(RunState::kRunning);
-    MasterPort port(SlotDirectory(), job_.distribution ? job_.distribution->master_port : 0);
+    if (!AwaitPlace()) return RunState::kCanceled;
+    return RunAttempts(error);
+  }
+
+  RunState RunAttempts(RunError *error) {
+    MasterPort port(place_->machine_directory(), job_.distribution ? job_.distribution->master_port : 0);
     Relaunches relaunches(job_, port.chosen_here());
-    const int64_t deadline_ms =
-        job_.resources.time_limit_ms > INT64_MAX / 2 ? INT64_MAX : MonotonicMs() + job_.resources.time_limit_ms;
+    int64_t left_ms = job_.resources.time_limit_ms;
     for (int32_t number = 0;; ++number) {
+      const int64_t start_ms = MonotonicMs();
+      const int64_t deadline_ms = left_ms > INT64_MAX / 2 ? INT64_MAX : start_ms + left_ms;
       const AttemptResult result = RunAttempt(Plan(number, relaunches.restarts(), port.number(), deadline_ms), &*beat_);
       environment_.CleanUp(run_.id);
+      left_ms -= MonotonicMs() - start_ms;
       processes_ended_ += result.processes_ended;
       processes_left_ = static_cast<int64_t>(result.left.size());
       *error = result.error;
       if (result.end == AttemptResult::End::kCompleted) return RunState::kCompleted;
       if (result.end == AttemptResult::End::kCanceled) return CanceledOrLeft(error);
+      if (result.end == AttemptResult::End::kPreempted) {
+        if (processes_left_ > 0) return CanceledOrLeft(error);
+        if (!AwaitPlaceAgain(number)) return RunState::kCanceled;
+        continue;
+      }
       if (!MayStartAgain(result)) return RunState::kFailed;
       const Relaunches::Answer answer = relaunches.After(result.error, result.port_taken);
       if (answer == Relaunches::Answer::kNo) return RunState::kFailed;
@@ -208,7 +211,10 @@ class Supervisor {
     options.log = environment.IsSystem() ? "" : layout_.EnvironmentBuildLog();
     options.marker = run_.id;
     options.go_on = [this] { return !beat_->cancel_requested() && !beat_->stop_requested(); };
-    options.on_make = [this] { book_.Commit(); };
+    options.on_make = [this] {
+      place_->StepAside();
+      book_.Commit();
+    };
     PrepareReport report = PrepareEnvironment(environment, store_->layout(), options);
     environment_ = std::move(report.prepared);
     for (const auto &[name, value] : environment_.variables) job_.variables.emplace(name, value);
@@ -230,19 +236,27 @@ class Supervisor {
     return !beat_->cancel_requested() && !beat_->stop_requested() && processes_left_ == 0;
   }
 
-  bool WaitForTurn(SlotQueue *queue) {
-    const RunBeat::Interruptible interruptible(&*beat_);
-    SlotQueue::Wait wait;
-    // A run that is asked to stop before it started has nothing to end well: it is canceled.
-    const auto unwanted = [&] { return beat_->cancel_requested() || beat_->stop_requested(); };
-    wait.canceled = unwanted;
-    wait.on_wait = [&] {
+  // Waits until the run can start. False when it is not wanted any more.
+  bool AwaitPlace() {
+    const bool got = place_->Await([&] {
       // Many may wait for long: keep nothing that can be had again.
       book_.Commit();
       store_->database().Suspend();
       malloc_trim(0);
-    };
-    return queue->Acquire(job_.RankCount(), wait) && !unwanted();
+    });
+    if (got) book_.Advance(RunState::kRunning);
+    return got;
+  }
+
+  // The ranks were ended for a run of higher priority: back into the line, at the old place.
+  bool AwaitPlaceAgain(int32_t attempt) {
+    Log(LogLevel::kInfo, "attempt " + std::to_string(attempt) + " made room for a run of higher priority");
+    Try("collect the metrics", [&] { store_->metrics().Fold(run_.id, true); });
+    book_.Advance(RunState::kQueued);
+    book_.Commit();
+    place_->Yield();
+    beat_->Preempted();
+    return AwaitPlace();
   }
 
   AttemptPlan Plan(int32_t number, int32_t restarts, int32_t port, int64_t deadline_ms) {
@@ -254,7 +268,9 @@ class Supervisor {
     plan.deadline_ms = deadline_ms;
     plan.time_limit_ms = job_.resources.time_limit_ms;
     plan.launch.run_id = run_.id;
-    plan.launch.nodes = LocalNodes(job_);
+    plan.memory_limit_bytes = job_.resources.memory_bytes * static_cast<uint64_t>(NodeCount());
+    plan.gpus = place_->Gpus();
+    plan.launch.nodes = place_->Nodes();
     plan.launcher = LauncherOf(job_);
     if (job_.distribution && job_.distribution->kind == Distribution::Kind::kPyTorchPerNode) {
       plan.launch.tail_lines = kNodeTailLines;
@@ -268,7 +284,7 @@ class Supervisor {
     plan.launch.system_log_directory = layout_.SystemLogs();
     plan.launch.master_port = port;
     plan.launch.canceled = [this, deadline_ms] { return beat_->cancel_requested() || MonotonicMs() >= deadline_ms; };
-    environment_.Apply(layout_.Root(), {}, job_.resources.gpus, &plan.launch);
+    environment_.Apply(layout_.Root(), {}, static_cast<int32_t>(plan.gpus.size()), &plan.launch);
     plan.on_start = [this] {
       if (!running_) book_.set_started_ms(NowUnixMs());
       running_ = true;
@@ -296,11 +312,15 @@ class Supervisor {
     environment.weights_path = weights_path_;
     environment.runtime_directory = RuntimeDirectory();
     environment.library = LibraryPath();
-    environment.node_count = job_.distribution ? job_.distribution->node_count : 1;
+    environment.node_count = NodeCount();
     environment.attempt = attempt;
     environment.restarts = restarts;
-    return MakeRankVariables(environment);
+    std::map<std::string, std::string> variables = MakeRankVariables(environment);
+    variables.merge(place_->Defaults());
+    return variables;
   }
+
+  int32_t NodeCount() const { return job_.distribution ? job_.distribution->node_count : 1; }
 
   std::string RootRunId() const {
     std::string root = run_.id;
@@ -381,6 +401,7 @@ class Supervisor {
   RunBook book_;
   Job job_;
   std::optional<RunBeat> beat_;
+  std::optional<RunPlace> place_;
   std::string weights_path_;
   PreparedEnvironment environment_;
   std::map<int32_t, uint64_t> synced_bytes_;

@@ -2,6 +2,7 @@
 // thread.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -11,6 +12,7 @@ struct SuperviseOptions {
   std::string workspace;
   std::string run_id;
   std::map<std::string, std::string> secrets;
+  uint64_t place = 0;  // in the queue, as taken at the submit; 0 = none was
   int result_fd = -1;  // gets "ok ..." once the run is in our hands
 };
 

@@ -7,7 +7,7 @@
 //                 lock                flock held by the supervisor while it lives
 //                 heartbeat           8-byte counter, little-endian, overwritten by the supervisor
 //                 bell                rewritten after each change of the run's record, so that watchers wake
-//                 control/cancel  control/stop      requests to the supervisor: the file exists
+//                 control/cancel  control/stop  control/preempt     requests to the supervisor: the file exists
 #pragma once
 
 #include <string>
@@ -39,6 +39,7 @@ class RunLayout {
   std::string Control() const { return root_ + "/control"; }
   std::string CancelFile() const { return root_ + "/control/cancel"; }
   std::string StopFile() const { return root_ + "/control/stop"; }
+  std::string PreemptFile() const { return root_ + "/control/preempt"; }  // another run wants its place
 
  private:
   std::string root_;

@@ -200,7 +200,8 @@ void CheckDisplayName(const std::string &name) {
 
 }  // namespace
 
-RunStore::Created RunStore::Create(const RunRecord &given, const std::vector<RunState> &states) {
+RunStore::Created RunStore::Create(const RunRecord &given, const std::vector<RunState> &states,
+                                   const std::function<void()> &inside) {
   CheckRunId(given.id);
   CheckExperimentName(given.experiment);
   CheckDisplayName(given.display_name);
@@ -228,6 +229,7 @@ RunStore::Created RunStore::Create(const RunRecord &given, const std::vector<Run
          {layout.Root(), layout.UserLogs(), layout.SystemLogs(), layout.Journal(), layout.Control()}) {
       MakeDirs(directory, 0700);
     }
+    if (inside) inside();
     return {std::move(run), false};
   });
   RingBell(given.id);

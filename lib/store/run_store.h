@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -51,8 +52,10 @@ class RunStore {
   };
   // Stores `run` (state kNotStarted whatever it says, created_ms 0 = now) and then makes the moves of `states`. Another
   // job under the same id is Error kAlreadyExists. Makes the run's directory (with user_logs, system_logs, journal,
-  // control).
-  Created Create(const RunRecord &run, const std::vector<RunState> &states = {});
+  // control). `inside` is called within the transaction of a new run: what it does happens in the order in which runs
+  // are created, and what it throws keeps the run from being.
+  Created Create(const RunRecord &run, const std::vector<RunState> &states = {},
+                 const std::function<void()> &inside = nullptr);
 
   RunRecord Get(std::string_view id);  // Error kNotFound
   std::optional<RunRecord> Find(std::string_view id);

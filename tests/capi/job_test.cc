@@ -35,6 +35,12 @@ TEST_F(JobTest, RoundTripsThroughJson) {
   ASSERT_OK(ty_distribution_new_pytorch(4, 2, distribution.out(), err));
   EXPECT_OK(ty_job_set_distribution(job, distribution, err));
   EXPECT_OK(ty_job_set_time_limit(job, 60000, err));
+  EXPECT_OK(ty_job_set_gpus(job, 2, err));
+  EXPECT_OK(ty_job_set_gpu_sharing(job, 1, err));
+  EXPECT_OK(ty_job_set_cpus(job, 3, err));
+  EXPECT_OK(ty_job_set_memory(job, uint64_t{1} << 33, err));
+  EXPECT_OK(ty_job_set_priority(job, -4, err));
+  EXPECT_OK(ty_job_set_preemptible(job, 1, err));
   const int32_t never[] = {2, 3};
   EXPECT_OK(ty_job_set_retries(job, 5, never, 2, err));
   EXPECT_OK(ty_job_set_tag(job, "team", "vision", err));
@@ -48,7 +54,16 @@ TEST_F(JobTest, RoundTripsThroughJson) {
   EXPECT_EQ(parsed.GetStringList("arguments"), (std::vector<std::string>{"--name=a b \"c\" \\ \n", ""}));
   EXPECT_EQ(parsed.GetStringMap("variables"), (std::map<std::string, std::string>{{"MODE", "fast"}}));
   EXPECT_EQ(parsed.Get("distribution").GetInt64("process_count", 0), 4);
-  EXPECT_EQ(parsed.Find("resources")->GetInt64("time_limit_ms", 0), 60000);
+  const Json resources = *parsed.Find("resources");
+  EXPECT_EQ(resources.GetInt64("time_limit_ms", 0), 60000);
+  EXPECT_EQ(resources.GetInt64("gpus", 0), 2);
+  EXPECT_TRUE(resources.GetBool("share_gpus", false));
+  EXPECT_EQ(resources.GetInt64("cpus", 0), 3);
+  EXPECT_EQ(resources.GetInt64("memory_bytes", 0), int64_t{1} << 33);
+  EXPECT_EQ(resources.GetInt64("priority", 0), -4);
+  EXPECT_TRUE(resources.GetBool("preemptible", false));
+  EXPECT_OK(ty_job_set_gpus(job, -1, err));
+  EXPECT_FALSE(Json::Parse(ToJson(job), "job").Find("resources")->Has("gpus"));
   EXPECT_EQ(parsed.Find("retries")->GetInt64("maximum", 0), 5);
 }
 
@@ -91,6 +106,10 @@ TEST_F(JobTest, WrongValuesAreRefused) {
   for (const int64_t limit : {int64_t{0}, int64_t{-1}, INT64_MIN}) {
     EXPECT_EQ(ty_job_set_time_limit(job, limit, err), TY_ERR_INVALID_ARGUMENT) << limit;
   }
+  EXPECT_EQ(ty_job_set_gpus(job, -2, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_EQ(ty_job_set_gpus(job, 1025, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_EQ(ty_job_set_cpus(job, -1, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_EQ(ty_job_set_priority(job, 1000001, err), TY_ERR_INVALID_ARGUMENT);
   EXPECT_EQ(ty_job_set_retries(job, -1, nullptr, 0, err), TY_ERR_INVALID_ARGUMENT);
   const int32_t wrong_code = 300;
   EXPECT_EQ(ty_job_set_retries(job, 1, &wrong_code, 1, err), TY_ERR_INVALID_ARGUMENT);

@@ -247,6 +247,12 @@ class NullArguments : public WorkspaceTest {
     table.Add("ty_job_set_variable", &ty_job_set_variable, In("job", jb), In("name", "N"), Any(nullptr));
     table.Add("ty_job_set_secret", &ty_job_set_secret, In("job", jb), In("name", "N"), Any(nullptr));
     table.Add("ty_job_set_distribution", &ty_job_set_distribution, In("job", jb), Any(nullptr));
+    table.Add("ty_job_set_gpus", &ty_job_set_gpus, In("job", jb), Any(1));
+    table.Add("ty_job_set_gpu_sharing", &ty_job_set_gpu_sharing, In("job", jb), Any(0));
+    table.Add("ty_job_set_cpus", &ty_job_set_cpus, In("job", jb), Any(0));
+    table.Add("ty_job_set_memory", &ty_job_set_memory, In("job", jb), Any(uint64_t{0}));
+    table.Add("ty_job_set_priority", &ty_job_set_priority, In("job", jb), Any(0));
+    table.Add("ty_job_set_preemptible", &ty_job_set_preemptible, In("job", jb), Any(0));
     table.Add("ty_job_set_time_limit", &ty_job_set_time_limit, In("job", jb), Any(int64_t{1000}));
     table.Add("ty_job_set_retries", &ty_job_set_retries, In("job", jb), Any(1), In("never_exit_codes", &exit_code),
               Any(size_t{1}));

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "drivers/local/needs.h"
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/hash.h"
@@ -126,6 +127,7 @@ void ResolvePaths(Job *job) {
 }
 
 void CheckBeforeSubmit(const Job &job, Store *store) {
+  CheckNeeds(job, NeedsOf(job, store));
   if (!job.source_directory.empty()) CheckDirectory(job.source_directory, "source directory");
   CheckLauncher(job);
   switch (job.kind) {

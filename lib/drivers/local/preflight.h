@@ -11,7 +11,8 @@ namespace trainyard {
 // Makes every local path in the job absolute: the run starts in another directory.
 void ResolvePaths(Job *job);
 
-// Throws what would keep the job from starting: source directory, program, data directories, weights, registered model.
+// Throws what would keep the job from starting: more than the compute has, source directory, program, data directories,
+// weights, registered model.
 void CheckBeforeSubmit(const Job &job, Store *store);
 // The name of the Python that runs the job's script where no environment brings one: from the ranks' PATH. Error
 // kNotFound when there is none.

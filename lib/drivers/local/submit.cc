@@ -1,9 +1,11 @@
 // Submitting to the local driver: what can be checked is checked first, then the run is recorded, then its supervisor
 // started.
 #include <algorithm>
+#include <optional>
 
 #include "core/run_id.h"
 #include "drivers/local/local_driver.h"
+#include "drivers/local/needs.h"
 #include "drivers/local/preflight.h"
 #include "drivers/local/settle.h"
 #include "engine/runtime.h"
@@ -44,10 +46,11 @@ void CheckScriptTaken(const Job &job, const SnapshotManifest &snapshot) {
                         {{"script", job.script}});
 }
 
-void StartSupervisor(const std::string &runner, const std::string &workspace, const std::string &id, const Job &job) {
+void StartSupervisor(const std::string &runner, const std::string &workspace, const std::string &id, const Job &job,
+                     uint64_t place) {
   DetachedCommand command;
   command.program = runner;
-  command.arguments = {"supervise", workspace, id, "--build-id", BuildId()};
+  command.arguments = {"supervise", workspace, id, "--build-id", BuildId(), "--place", std::to_string(place)};
   // A run submitted by a rank of another run is a run of its own.
   command.unset = RankVariableNames();
   command.variables = {{kSupervisorVariable, id}};
@@ -79,6 +82,8 @@ RunRecord LocalDriver::Submit(const std::string &experiment, const Job &requeste
   }
   CheckBeforeSubmit(job, store().get());
   if (job.environment_definition) CheckEnvironment(*job.environment_definition);
+  const JobNeeds needs = NeedsOf(job, store().get());
+  for (const std::string &warning : NeedsWarnings(job, needs)) Log(LogLevel::kWarning, warning);
 
   RunRecord run = MakeRecord(experiment, job);
   if (!job.source_directory.empty()) {
@@ -86,13 +91,17 @@ RunRecord LocalDriver::Submit(const std::string &experiment, const Job &requeste
     CheckScriptTaken(job, snapshot);
     run.snapshot_id = snapshot.id;
   }
-  const RunStore::Created created = store()->runs().Create(run, {RunState::kStarting});
+  // Runs start in the order in which they are recorded, however long their supervisors take to come up.
+  std::optional<SubmitPlace> place;
+  const RunStore::Created created = store()->runs().Create(
+      run, {RunState::kStarting}, [&] { place.emplace(needs.capacity.Tickets(), needs.ticket); });
   if (created.existed) return created.run;
   const std::string &id = created.run.id;
   try {
     WriteFileAtomic(store()->RunPaths(id).JobJson(), run.job_json);
-    StartSupervisor(runner, location_, id, job);
+    StartSupervisor(runner, location_, id, job, place->number());
   } catch (const Error &error) {
+    place->Abandon();
     RunError reason;
     reason.code = "submit";
     reason.message = error.what();

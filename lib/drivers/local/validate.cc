@@ -3,6 +3,7 @@
 // (`trainyard-runner validate`), so that neither LibTorch nor a broken image reaches the host.
 #include "drivers/local/ask_runner.h"
 #include "drivers/local/local_driver.h"
+#include "drivers/local/needs.h"
 #include "drivers/local/preflight.h"
 #include "engine/runtime.h"
 #include "util/error.h"
@@ -52,6 +53,7 @@ std::string LocalDriver::Validate(const Job &requested) {
     ResolvePaths(&job);
     CheckBeforeSubmit(job, store().get());
     if (job.environment_definition) CheckEnvironment(*job.environment_definition);
+    for (const std::string &warning : NeedsWarnings(job, NeedsOf(job, store().get()))) warnings.Append(warning);
     RunnerPath();
   } catch (const Error &error) {
     if (error.status() == Status::kRuntime) throw;
