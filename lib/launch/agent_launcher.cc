@@ -144,7 +144,7 @@ bool AgentLauncher::PumpUntil(const std::function<bool(const Agent &)> &done, mi
 void AgentLauncher::Handle(Agent *agent, const Json &message) {
   const std::string type = message.GetString("type");
   if (type == "started") agent->started = true;
-  if (type == "failed" && failure_.empty()) failure_ = message.GetString("message");
+  if (type == "failed" && failure_.empty()) failure_ = agent->node + ": " + message.GetString("message");
   if (type == "frozen") agent->frozen = true;
   if (type == "killed") {
     agent->killed = true;
