@@ -10,6 +10,7 @@
 
 #include <trainyard/common.h>
 #include <trainyard/error.h>
+#include <trainyard/metric.h>
 #include <trainyard/run.h>
 
 TY_EXTERN_C_BEGIN
@@ -32,7 +33,8 @@ typedef struct ty_event {
   int32_t rank;
   /** State: TY_RUN_... */
   ty_run_state state;
-  /** Log: the line without its end, valid UTF-8. Progress: a JSON object. State: the state's name. Metric: "". */
+  /** Log: the line without its end, valid UTF-8. Progress: a JSON object. State: the state's name. Metric: "" for a
+   * number, else the value as JSON. */
   const char *text;
   /** Bytes of `text` without its NUL. */
   uint64_t text_size;
@@ -40,8 +42,10 @@ typedef struct ty_event {
   const char *name;
   /** Metric: the step. */
   int64_t step;
-  /** Metric: the value. */
+  /** Metric: the value; NaN when it is no number. */
   double value;
+  /** Metric: what the value is. */
+  ty_metric_kind metric_kind;
 } ty_event;
 
 /** Wakes the host: events may be there. Runs on a thread of the library; it must only wake the host's own loop and

@@ -117,6 +117,17 @@ TY_API ty_status ty_job_set_run_id(ty_job *job, const char *run_id, ty_error **e
 TY_API ty_status ty_job_set_display_name(ty_job *job, const char *name, ty_error **err) TY_NOEXCEPT;
 
 /**
+ * Make the run a child of another one. ty_run_submit_child does the same for a run at hand.
+ * @param job     the job
+ * @param run_id  a run of the workspace that was not canceled, not the run itself; NULL: no parent (default), also when
+ * a rank submits the job
+ * @param err     [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_job_set_parent(ty_job *job, const char *run_id, ty_error **err) TY_NOEXCEPT;
+
+/**
  * Add an argument after the command. $NAME and ${NAME} in it, and in the command, become the value of that variable of
  * the rank when it starts ($RANK, $NODE_RANK, $MASTER_ADDR, or any other of its environment). A name that is not set
  * stays as written, and so does "$$".

@@ -56,6 +56,9 @@ enum {
 /** As the rank of a log or metric: the supervisor's own. */
 #define TY_RANK_RUNNER (-1)
 
+/** Limits of tags and properties; a call that goes beyond one answers TY_ERR_INVALID_ARGUMENT and names it. */
+enum { TY_MAX_TAGS = 100, TY_MAX_PROPERTIES = 100, TY_MAX_TAG_KEY_BYTES = 100, TY_MAX_TAG_VALUE_BYTES = 1000 };
+
 /**
  * @param state  TY_RUN_...
  * @return "Running", ...; "Unknown" for an unknown number; static
@@ -164,7 +167,8 @@ TY_API ty_status ty_run_wait_for_completion(const ty_run *run, int32_t output_fd
 
 /**
  * Ask that all processes of the run end (SIGTERM, after 5 s SIGKILL) and return at once. Ends as Canceled when none is
- * left. Asking again or asking a run that has ended does nothing.
+ * left. Asking again or asking a run that has ended does nothing. All descendants of the run are asked too, and it can
+ * have no new children. A run that this process executes itself is Canceled when the call returns.
  *
  * @param run  the run
  * @param err  [out, optional]
@@ -202,8 +206,9 @@ TY_API ty_status ty_run_failure(const ty_run *run, ty_error **out_failure, ty_er
  * The whole record.
  *
  * @param run       the run
- * @param out_json  [out] an object: id, experiment, display_name, kind, state, compute, parent, created_ms, started_ms,
- * ended_ms, rank_count, snapshot, tags, properties, error, job; times not yet known are null; free with ty_string_free
+ * @param out_json  [out] an object: id, experiment, display_name, kind, state, compute, parent, root, created_ms,
+ * started_ms, ended_ms, rank_count, snapshot, tags, properties, error, job; times not yet known are null; free with
+ * ty_string_free
  * @param err       [out, optional]
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
  * @since 0.1
@@ -226,132 +231,28 @@ TY_API ty_status ty_run_to_json(const ty_run *run, char **out_json, ty_error **e
 TY_API ty_status ty_run_log_read(const ty_run *run, int32_t rank, uint64_t offset, void *buffer, size_t size,
                                  size_t *out_read, ty_error **err) TY_NOEXCEPT;
 
-/* ---- metrics
- * ------------------------------------------------------------------------------------------------------------------------------
- */
-
-/**
- * Append one point to a metric of this rank. Survives a kill of the process from the moment the call returns;
- * ty_run_flush makes it survive a power cut.
- *
- * @param run    the run
- * @param name   1 to 255 bytes of UTF-8
- * @param value  any double
- * @param step   >= 0, or -1: the next number of this name
- * @param err    [out, optional]
- * @return TY_OK, TY_ERR_INVALID_STATE (the run has ended), TY_ERR_NO_SPACE, TY_ERR_IO
- * @since 0.1
- */
-TY_API ty_status ty_run_log_metric(const ty_run *run, const char *name, double value, int64_t step,
-                                   ty_error **err) TY_NOEXCEPT;
-
-/**
- * Append many points to one metric of this rank, at the current time.
- *
- * @param run     the run
- * @param name    1 to 255 bytes of UTF-8
- * @param values  `count` values
- * @param steps   `count` steps, each >= 0, or NULL: the next numbers of this name
- * @param count   how many
- * @param err     [out, optional]
- * @return TY_OK, TY_ERR_INVALID_STATE, TY_ERR_NO_SPACE, TY_ERR_IO
- * @since 0.1
- */
-TY_API ty_status ty_run_log_metrics(const ty_run *run, const char *name, const double *values, const int64_t *steps,
-                                    size_t count, ty_error **err) TY_NOEXCEPT;
-
-/**
- * Report progress, for event streams.
- *
- * @param run   the run
- * @param json  an object; the training engine gives
- * {"epoch","epochs","step","steps","loss","accuracy","images_per_second","time_left_ms"}
- * @param err   [out, optional]
- * @return TY_OK, TY_ERR_INVALID_STATE, TY_ERR_NO_SPACE, TY_ERR_IO
- * @since 0.1
- */
-TY_API ty_status ty_run_log_progress(const ty_run *run, const char *json, ty_error **err) TY_NOEXCEPT;
-
-/**
- * Make everything logged through this handle durable against a power cut.
- * @param run  the run
- * @param err  [out, optional]
- * @return TY_OK, TY_ERR_IO
- * @since 0.1
- */
-TY_API ty_status ty_run_flush(const ty_run *run, ty_error **err) TY_NOEXCEPT;
-
-/**
- * The names of the run's metrics, sorted.
- * @param run        the run
- * @param out_names  [out] free with ty_string_list_free
- * @param err        [out, optional]
- * @return TY_OK, TY_ERR_IO
- * @since 0.1
- */
-TY_API ty_status ty_run_list_metrics(const ty_run *run, ty_string_list **out_names, ty_error **err) TY_NOEXCEPT;
-
-/** The points of one metric. Immutable. */
-typedef struct ty_metric_series ty_metric_series;
-
-/**
- * Read a metric's history, also while the run goes on.
- *
- * @param run         the run
- * @param name        the metric
- * @param query_json  NULL for all of every rank, or an object with any of: "rank", "first_step", "last_step", "offset"
- * (points to skip), "limit" (default 100000), "downsample_to" (at most this many points, extremes kept)
- * @param out_series  [out] points in order of rank and time of logging; free with ty_metric_series_free
- * @param err         [out, optional]
- * @return TY_OK, TY_ERR_NOT_FOUND (no such metric), TY_ERR_IO
- * @since 0.1
- */
-TY_API ty_status ty_run_get_metric(const ty_run *run, const char *name, const char *query_json,
-                                   ty_metric_series **out_series, ty_error **err) TY_NOEXCEPT;
-
-/**
- * The last value of a metric.
- *
- * @param run        the run
- * @param name       the metric
- * @param out_value  [out] of the highest-numbered rank's last point when several ranks logged it
- * @param err        [out, optional]
- * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
- * @since 0.1
- */
-TY_API ty_status ty_run_get_metric_value(const ty_run *run, const char *name, double *out_value,
-                                         ty_error **err) TY_NOEXCEPT;
-
-/** @param series  the series, or NULL @return points in it @since 0.1 */
-TY_API size_t ty_metric_series_size(const ty_metric_series *series) TY_NOEXCEPT;
-/** @param series  the series, or NULL @return points that the query matched before offset, limit and downsampling
- * @since 0.1 */
-TY_API int64_t ty_metric_series_total(const ty_metric_series *series) TY_NOEXCEPT;
-/** @param series  the series, or NULL @return `size` steps, borrowed; NULL when empty @since 0.1 */
-TY_API const int64_t *ty_metric_series_steps(const ty_metric_series *series) TY_NOEXCEPT;
-/** @param series  the series, or NULL @return `size` times in Unix milliseconds, borrowed; NULL when empty @since 0.1
- */
-TY_API const int64_t *ty_metric_series_times(const ty_metric_series *series) TY_NOEXCEPT;
-/** @param series  the series, or NULL @return `size` values, borrowed; NULL when empty @since 0.1 */
-TY_API const double *ty_metric_series_values(const ty_metric_series *series) TY_NOEXCEPT;
-/** @param series  the series, or NULL @return `size` ranks, borrowed; NULL when empty @since 0.1 */
-TY_API const int32_t *ty_metric_series_ranks(const ty_metric_series *series) TY_NOEXCEPT;
-/** @param series  the series, or NULL @since 0.1 */
-TY_API void ty_metric_series_free(ty_metric_series *series) TY_NOEXCEPT;
-
-/* ---- tags, properties, files
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- tags, properties, files: from inside a rank these open the workspace's database ---- */
 
 /**
  * Set or change a tag.
  * @param run    the run
  * @param key    1 to 100 bytes
- * @param value  up to 1000 bytes; NULL removes the tag
+ * @param value  up to 1000 bytes; "": a tag without a value; NULL removes the tag. A run has at most 100 tags.
  * @param err    [out, optional]
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
  * @since 0.1
  */
 TY_API ty_status ty_run_set_tag(const ty_run *run, const char *key, const char *value, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Set or remove several tags, all or none.
+ * @param run   the run
+ * @param json  an object of strings; "" is a tag without a value, null removes the tag
+ * @param err   [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_set_tags(const ty_run *run, const char *json, ty_error **err) TY_NOEXCEPT;
 
 /**
  * Set a property. Properties never change.
@@ -363,6 +264,34 @@ TY_API ty_status ty_run_set_tag(const ty_run *run, const char *key, const char *
  * @since 0.1
  */
 TY_API ty_status ty_run_set_property(const ty_run *run, const char *key, const char *value, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Set several properties, all or none.
+ * @param run   the run
+ * @param json  an object of strings; a run has at most 100 properties
+ * @param err   [out, optional]
+ * @return TY_OK, TY_ERR_ALREADY_EXISTS (one of them has another value), TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_set_properties(const ty_run *run, const char *json, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * @param run       the run
+ * @param out_json  [out] an object of strings; free with ty_string_free
+ * @param err       [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_list_tags(const ty_run *run, char **out_json, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * @param run       the run
+ * @param out_json  [out] an object of strings; free with ty_string_free
+ * @param err       [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_list_properties(const ty_run *run, char **out_json, ty_error **err) TY_NOEXCEPT;
 
 /**
  * @param run        the run
@@ -435,6 +364,32 @@ TY_API ty_status ty_run_download_files(const ty_run *run, const char *prefix, co
  * @since 0.1
  */
 TY_API ty_status ty_run_upload_file(const ty_run *run, const char *name, const char *path, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Add all files of a folder to the run. Nothing is copied when one of them is there already.
+ *
+ * @param run   the run
+ * @param name  "outputs/..." or "logs/...": the folder in the run; no ".." in it
+ * @param path  the folder to copy
+ * @param err   [out, optional]
+ * @return TY_OK, TY_ERR_ALREADY_EXISTS, TY_ERR_NOT_FOUND, TY_ERR_NO_SPACE, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_upload_folder(const ty_run *run, const char *name, const char *path,
+                                      ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Copy all logs of the run ("user_logs/...", "system_logs/...", "logs/...") into a directory, under their names.
+ *
+ * @param run          the run
+ * @param destination  made when it does not exist
+ * @param out_paths    [out, optional] where they are now; free with ty_string_list_free
+ * @param err          [out, optional]
+ * @return TY_OK, TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_get_all_logs(const ty_run *run, const char *destination, ty_string_list **out_paths,
+                                     ty_error **err) TY_NOEXCEPT;
 
 /**
  * Register a model from files of the run.

@@ -2,13 +2,16 @@
 #ifndef TRAINYARD_TRAINYARD_H_
 #define TRAINYARD_TRAINYARD_H_
 
+#include <trainyard/child_run.h>
 #include <trainyard/common.h>
 #include <trainyard/distribution.h>
 #include <trainyard/environment.h>
 #include <trainyard/error.h>
 #include <trainyard/event.h>
+#include <trainyard/host_run.h>
 #include <trainyard/job.h>
 #include <trainyard/log.h>
+#include <trainyard/metric.h>
 #include <trainyard/model.h>
 #include <trainyard/predict.h>
 #include <trainyard/run.h>

@@ -41,8 +41,10 @@ TY_API const char *ty_workspace_location(const ty_workspace *workspace) TY_NOEXC
  *
  * @param workspace    the workspace
  * @param filter_json  NULL for all, or an object with any of: "experiment" (string), "states" (array of names,
- * "Running"), "tag" and "property" (object with one key and a value, or a string: the key alone), "parent" (run id),
- * "created_from_ms", "created_to_ms"
+ * "Running"), "kinds" (array of "command", "train", "script", "host"), "tag" and "property" (an object: each key with
+ * this value, or with any value where it is null; or a string: the key alone), "parent" (run id: its children),
+ * "ancestor" (run id: its children, their children, and so on), "include_children" (bool, default false: only runs
+ * without a parent, unless "parent" or "ancestor" is given), "created_from_ms", "created_to_ms"
  * @param page_size    1 to 10000
  * @param page_token   NULL for the first page, else the token of the page before
  * @param out_ids      [out] free with ty_string_list_free

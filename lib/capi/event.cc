@@ -33,6 +33,7 @@ void FillEvent(ty_event_stream *stream) {
   event.name = current.name.c_str();
   event.step = current.step;
   event.value = current.value;
+  event.metric_kind = static_cast<ty_metric_kind>(current.metric_kind);
 }
 
 }  // namespace

@@ -54,6 +54,7 @@ std::string OptionalUtf8(const char *text, const char *name);
 // {user_data, destroy} of a callback: destroy runs exactly once, when the last copy goes.
 std::shared_ptr<void> OwnUserData(void *user_data, ty_destroy destroy);
 
+ty_run *MakeRun(std::shared_ptr<Driver> driver, std::string id, std::string experiment);
 ty_model *MakeModel(std::shared_ptr<Driver> driver, ModelRecord record);
 
 }  // namespace trainyard::capi

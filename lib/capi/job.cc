@@ -141,6 +141,15 @@ ty_status ty_job_set_display_name(ty_job *job, const char *name, ty_error **err)
   return ChangeJob(job, err, [&](Job &target) { target.display_name = capi::OptionalUtf8(name, "name"); });
 }
 
+ty_status ty_job_set_parent(ty_job *job, const char *run_id, ty_error **err) noexcept {
+  return guard(err, [&] {
+    require(job, "job");
+    const std::string parent = capi::OptionalString(run_id);
+    if (!parent.empty()) CheckParent(job->job.run_id, parent);
+    job->job.parent_id = parent;
+  });
+}
+
 ty_status ty_job_add_argument(ty_job *job, const char *argument, ty_error **err) noexcept {
   return ChangeJob(job, err, [&](Job &target) {
     std::string text = capi::Utf8(argument, "argument");

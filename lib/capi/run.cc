@@ -1,9 +1,8 @@
 #include "trainyard/run.h"
 
-#include <limits>
-
 #include "capi/handles.h"
 #include "core/records_json.h"
+#include "drivers/run_tree.h"
 #include "drivers/transcript.h"
 
 using namespace trainyard;
@@ -26,9 +25,9 @@ static_assert(static_cast<int32_t>(RunState::kNotStarted) == TY_RUN_NOT_STARTED 
               static_cast<int32_t>(RunState::kNotResponding) == TY_RUN_NOT_RESPONDING &&
               static_cast<int32_t>(RunState::kPaused) == TY_RUN_PAUSED);
 
-namespace {
+namespace trainyard::capi {
 
-ty_run *NewRun(std::shared_ptr<Driver> driver, std::string id, std::string experiment) {
+ty_run *MakeRun(std::shared_ptr<Driver> driver, std::string id, std::string experiment) {
   auto run = std::make_unique<ty_run>();
   run->driver = std::move(driver);
   run->id = std::move(id);
@@ -36,16 +35,9 @@ ty_run *NewRun(std::shared_ptr<Driver> driver, std::string id, std::string exper
   return run.release();
 }
 
-MetricWriter &MetricsOf(const ty_run *run) {
-  const std::lock_guard lock(run->metrics_mutex);
-  if (!run->metrics) run->metrics = run->driver->OpenMetrics(run->id);
-  return *run->metrics;
-}
+}  // namespace trainyard::capi
 
-void CheckMetricName(const char *name) {
-  require(name, "name");
-  if (*name == '\0') throw Error::InvalidArgument("the metric's name is empty");
-}
+namespace {
 
 // NULL stands for nothing given.
 std::optional<std::string> Optional(const char *text) {
@@ -93,7 +85,7 @@ ty_status ty_run_submit(ty_workspace *workspace, const char *experiment, const t
     require(experiment, "experiment");
     require(job, "job");
     const RunRecord record = workspace->driver->Submit(experiment, job->job);
-    *out_run = NewRun(workspace->driver, record.id, record.experiment);
+    *out_run = capi::MakeRun(workspace->driver, record.id, record.experiment);
   });
 }
 
@@ -103,7 +95,7 @@ ty_status ty_run_get(ty_workspace *workspace, const char *run_id, ty_run **out_r
     require_handle(workspace, "workspace");
     require(run_id, "run_id");
     const RunRecord record = workspace->driver->GetRun(run_id);
-    *out_run = NewRun(workspace->driver, record.id, record.experiment);
+    *out_run = capi::MakeRun(workspace->driver, record.id, record.experiment);
   });
 }
 
@@ -111,7 +103,7 @@ ty_status ty_run_current(ty_run **out_run, ty_error **err) noexcept {
   return guard(err, [&] {
     require_out(out_run, "out_run");
     CurrentRun current = FindCurrentRun();
-    *out_run = NewRun(std::move(current.driver), std::move(current.id), std::move(current.experiment));
+    *out_run = capi::MakeRun(std::move(current.driver), std::move(current.id), std::move(current.experiment));
   });
 }
 
@@ -201,132 +193,23 @@ ty_status ty_run_log_read(const ty_run *run, int32_t rank, uint64_t offset, void
   });
 }
 
-ty_status ty_run_log_metric(const ty_run *run, const char *name, double value, int64_t step, ty_error **err) noexcept {
-  return guard(err, [&] {
-    require_handle(run, "run");
-    CheckMetricName(name);
-    if (step < -1)
-      throw Error::InvalidArgument("step must be 0 or more, or -1 for the next, got " + std::to_string(step));
-    MetricsOf(run).Append(name, value, step < 0 ? std::nullopt : std::optional<int64_t>(step));
-  });
-}
-
-ty_status ty_run_log_metrics(const ty_run *run, const char *name, const double *values, const int64_t *steps,
-                             size_t count, ty_error **err) noexcept {
-  return guard(err, [&] {
-    require_handle(run, "run");
-    CheckMetricName(name);
-    require(values, "values");
-    const std::span<const int64_t> given =
-        steps == nullptr ? std::span<const int64_t>() : std::span<const int64_t>(steps, count);
-    for (const int64_t step : given) {
-      if (step < 0) throw Error::InvalidArgument("steps must be 0 or more, got " + std::to_string(step));
-    }
-    MetricsOf(run).AppendBatch(name, {values, count}, given);
-  });
-}
-
-ty_status ty_run_log_progress(const ty_run *run, const char *json, ty_error **err) noexcept {
-  return guard(err, [&] {
-    require_handle(run, "run");
-    require(json, "json");
-    if (!Json::Parse(json, "progress").is_object()) throw Error::InvalidArgument("progress must be a JSON object");
-    MetricsOf(run).Progress(json);
-  });
-}
-
-ty_status ty_run_flush(const ty_run *run, ty_error **err) noexcept {
-  return guard(err, [&] {
-    require_handle(run, "run");
-    const std::lock_guard lock(run->metrics_mutex);
-    if (run->metrics) run->metrics->Flush();
-  });
-}
-
-ty_status ty_run_list_metrics(const ty_run *run, ty_string_list **out_names, ty_error **err) noexcept {
-  return guard(err, [&] {
-    require_out(out_names, "out_names");
-    require_handle(run, "run");
-    *out_names = capi::MakeStringList(run->driver->ListMetrics(run->id));
-  });
-}
-
-ty_status ty_run_get_metric(const ty_run *run, const char *name, const char *query_json, ty_metric_series **out_series,
-                            ty_error **err) noexcept {
-  return guard(err, [&] {
-    require_out(out_series, "out_series");
-    require_handle(run, "run");
-    CheckMetricName(name);
-    MetricQuery query = MetricQueryFromJson(capi::OptionalString(query_json));
-    query.name = name;
-    MetricSeries found = run->driver->QueryMetric(run->id, query);
-    auto series = std::make_unique<ty_metric_series>();
-    series->total = found.total;
-    series->ranks = std::move(found.ranks);
-    if (series->ranks.empty()) series->ranks.assign(found.points.size(), query.rank.value_or(0));
-    series->steps.reserve(found.points.size());
-    series->times.reserve(found.points.size());
-    series->values.reserve(found.points.size());
-    for (const MetricPoint &point : found.points) {
-      series->steps.push_back(point.step);
-      series->times.push_back(point.time_ms);
-      series->values.push_back(point.value);
-    }
-    *out_series = series.release();
-  });
-}
-
-ty_status ty_run_get_metric_value(const ty_run *run, const char *name, double *out_value, ty_error **err) noexcept {
-  return guard(err, [&] {
-    require_out(out_value, "out_value");
-    require_handle(run, "run");
-    CheckMetricName(name);
-    MetricQuery query;
-    query.name = name;
-    query.limit = 1;
-    // Points come by rank, then in the order they were logged: the last one is at the end.
-    const int64_t total = run->driver->QueryMetric(run->id, query).total;
-    query.offset = total > 0 ? total - 1 : 0;
-    const MetricSeries last = run->driver->QueryMetric(run->id, query);
-    if (last.points.empty())
-      throw Error::NotFound("metric '" + query.name + "' has no points yet", {{"run_id", run->id}});
-    *out_value = last.points.back().value;
-  });
-}
-
-size_t ty_metric_series_size(const ty_metric_series *series) noexcept {
-  return series == nullptr ? 0 : series->values.size();
-}
-
-int64_t ty_metric_series_total(const ty_metric_series *series) noexcept {
-  return series == nullptr ? 0 : series->total;
-}
-
-const int64_t *ty_metric_series_steps(const ty_metric_series *series) noexcept {
-  return series == nullptr || series->steps.empty() ? nullptr : series->steps.data();
-}
-
-const int64_t *ty_metric_series_times(const ty_metric_series *series) noexcept {
-  return series == nullptr || series->times.empty() ? nullptr : series->times.data();
-}
-
-const double *ty_metric_series_values(const ty_metric_series *series) noexcept {
-  return series == nullptr || series->values.empty() ? nullptr : series->values.data();
-}
-
-const int32_t *ty_metric_series_ranks(const ty_metric_series *series) noexcept {
-  return series == nullptr || series->ranks.empty() ? nullptr : series->ranks.data();
-}
-
-void ty_metric_series_free(ty_metric_series *series) noexcept {
-  std::unique_ptr<ty_metric_series>{series};
-}
-
 ty_status ty_run_set_tag(const ty_run *run, const char *key, const char *value, ty_error **err) noexcept {
   return guard(err, [&] {
     require_handle(run, "run");
     require(key, "key");
-    run->driver->SetTag(run->id, key, Optional(value));
+    run->driver->SetTags(run->id, {{key, Optional(value)}});
+  });
+}
+
+ty_status ty_run_set_tags(const ty_run *run, const char *json, ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_handle(run, "run");
+    require(json, "json");
+    std::map<std::string, std::optional<std::string>> tags;
+    for (const auto &[key, value] : Json::Parse(json, "tags").Members()) {
+      tags[key] = value.is_null() ? std::nullopt : std::optional<std::string>(value.AsString());
+    }
+    run->driver->SetTags(run->id, tags);
   });
 }
 
@@ -335,7 +218,31 @@ ty_status ty_run_set_property(const ty_run *run, const char *key, const char *va
     require_handle(run, "run");
     require(key, "key");
     require(value, "value");
-    run->driver->SetProperty(run->id, key, value);
+    run->driver->SetProperties(run->id, {{key, value}});
+  });
+}
+
+ty_status ty_run_set_properties(const ty_run *run, const char *json, ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_handle(run, "run");
+    require(json, "json");
+    run->driver->SetProperties(run->id, Json::Parse(json, "properties").AsStringMap());
+  });
+}
+
+ty_status ty_run_list_tags(const ty_run *run, char **out_json, ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_out(out_json, "out_json");
+    require_handle(run, "run");
+    *out_json = capi::CopyString(Json(run->driver->GetRun(run->id).tags).Dump());
+  });
+}
+
+ty_status ty_run_list_properties(const ty_run *run, char **out_json, ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_out(out_json, "out_json");
+    require_handle(run, "run");
+    *out_json = capi::CopyString(Json(run->driver->GetRun(run->id).properties).Dump());
   });
 }
 
@@ -389,6 +296,26 @@ ty_status ty_run_upload_file(const ty_run *run, const char *name, const char *pa
     require(name, "name");
     require(path, "path");
     run->driver->UploadFile(run->id, name, path);
+  });
+}
+
+ty_status ty_run_upload_folder(const ty_run *run, const char *name, const char *path, ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_handle(run, "run");
+    require(name, "name");
+    require(path, "path");
+    run->driver->UploadFolder(run->id, name, path);
+  });
+}
+
+ty_status ty_run_get_all_logs(const ty_run *run, const char *destination, ty_string_list **out_paths,
+                              ty_error **err) noexcept {
+  return guard(err, [&] {
+    capi::clear_out(out_paths);
+    require_handle(run, "run");
+    require(destination, "destination");
+    std::vector<std::string> paths = DownloadLogs(run->driver.get(), run->id, destination);
+    if (out_paths != nullptr) *out_paths = capi::MakeStringList(std::move(paths));
   });
 }
 

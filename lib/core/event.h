@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "core/metric.h"
 #include "core/run_state.h"
 
 namespace trainyard {
@@ -22,10 +23,11 @@ struct Event {
   int64_t time_ms = 0;
   int32_t rank = -1;                       // log, metric, progress
   RunState state = RunState::kNotStarted;  // state
-  std::string text;                        // log: the line without its end; progress: a JSON object
-  std::string name;                        // metric
-  int64_t step = 0;                        // metric
-  double value = 0;                        // metric
+  std::string text;  // log: the line without its end; progress: a JSON object; metric that is no number: its JSON
+  std::string name;  // metric
+  int64_t step = 0;  // metric
+  double value = 0;  // metric; NaN when it is no number
+  MetricKind metric_kind = MetricKind::kScalar;
 };
 
 }  // namespace trainyard

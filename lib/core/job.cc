@@ -111,6 +111,12 @@ void CheckTag(std::string_view key, std::string_view value) {
                                "' must have a key of 1 to 100 bytes and a value of at most 1000");
 }
 
+void CheckParent(std::string_view run_id, std::string_view parent_id) {
+  CheckRunId(parent_id);
+  if (run_id != parent_id) return;
+  throw Error::InvalidArgument("run '" + std::string(run_id) + "' cannot be its own parent: name another run");
+}
+
 ScriptLanguage LanguageOf(std::string_view script) {
   if (script.ends_with(".py")) return ScriptLanguage::kPython;
   return script.ends_with(".sh") ? ScriptLanguage::kShell : ScriptLanguage::kProgram;
@@ -150,6 +156,7 @@ void Job::CheckEnvironment() const {
 
 void Job::Check() const {
   if (!run_id.empty()) CheckRunId(run_id);
+  if (!parent_id.empty()) CheckParent(run_id, parent_id);
   if (kind == RunKind::kTrain) {
     if (!train) throw Error::InvalidArgument("a training job needs its settings: make it with ty_job_new_train");
     if (!command.empty() || !shell_command.empty() || !arguments.empty()) {
@@ -203,6 +210,7 @@ Json Job::ToJson() const {
   json.Set("schema_version", kSchemaVersion).Set("kind", RunKindName(kind));
   if (!run_id.empty()) json.Set("run_id", run_id);
   if (!display_name.empty()) json.Set("display_name", display_name);
+  if (!parent_id.empty()) json.Set("parent", parent_id);
   if (!source_directory.empty()) json.Set("source_directory", source_directory);
   if (!command.empty()) json.Set("command", command);
   if (!shell_command.empty()) json.Set("shell_command", shell_command);
@@ -226,26 +234,13 @@ Json Job::ToJson() const {
 
 Job Job::FromJson(const Json &json) {
   RefuseBareCounts(json);
-  json.CheckKeys({"schema_version",
-                  "kind",
-                  "run_id",
-                  "display_name",
-                  "source_directory",
-                  "command",
-                  "shell_command",
-                  "script",
-                  "script_parameters",
-                  "arguments",
-                  "variables",
-                  "secret_names",
-                  "environment",
-                  "environment_definition",
-                  "compute",
-                  "resources",
-                  "retries",
-                  "distribution",
-                  "train",
-                  "tags"});
+  json.CheckKeys({"schema_version",    "kind",          "run_id",
+                  "display_name",      "parent",        "source_directory",
+                  "command",           "shell_command", "script",
+                  "script_parameters", "arguments",     "variables",
+                  "secret_names",      "environment",   "environment_definition",
+                  "compute",           "resources",     "retries",
+                  "distribution",      "train",         "tags"});
   const int64_t version = json.GetInt64("schema_version", kSchemaVersion);
   if (version < 1 || version > kSchemaVersion) {
     throw Error(Status::kVersion, json.path() + ".schema_version is " + std::to_string(version) +
@@ -256,6 +251,7 @@ Job Job::FromJson(const Json &json) {
   if (auto v = json.Find("kind")) job.kind = KindFromJson(*v);
   job.run_id = json.GetString("run_id", "");
   job.display_name = json.GetString("display_name", "");
+  job.parent_id = json.GetString("parent", "");
   job.source_directory = json.GetString("source_directory", "");
   job.command = json.GetStringList("command");
   job.shell_command = json.GetString("shell_command", "");

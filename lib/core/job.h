@@ -26,6 +26,9 @@ struct Retries {
 // Of a tag or property; throws Error::InvalidArgument unless the key has 1 to 100 bytes and the value at most 1000.
 void CheckTag(std::string_view key, std::string_view value);
 
+// Throws Error::InvalidArgument unless a run `run_id` (empty = made later) may have that parent, as far as names tell.
+void CheckParent(std::string_view run_id, std::string_view parent_id);
+
 // What runs a script, by the end of its name.
 enum class ScriptLanguage {
   kPython,   // .py
@@ -40,6 +43,7 @@ struct Job {
   RunKind kind = RunKind::kCommand;  // not kHost
   std::string run_id;                // chosen by the caller; empty = made at submit
   std::string display_name;
+  std::string parent_id;             // the run that this one is a child of; empty = none
   std::string source_directory;      // copied into the run; empty = the run starts in an empty directory
   std::vector<std::string> command;  // argv; empty for kTrain or when `shell_command` is set
   std::string shell_command;         // one line for /bin/sh -c

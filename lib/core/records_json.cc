@@ -28,16 +28,26 @@ RunState StateFromJson(const Json &json) {
   throw Error::InvalidArgument(json.path() + ": '" + name + "' is not a run state" + DidYouMean(name, names));
 }
 
-// "key" alone or {"key": "value"}.
-void ReadPair(const Json &json, std::string *key, std::string *value) {
-  if (json.is_string()) {
-    *key = json.AsString();
-    return;
+// "key" alone, or {"key": "value", ...}; null stands for any value.
+std::vector<PairCondition> PairsFromJson(const Json &json) {
+  if (json.is_string()) return {{json.AsString(), std::nullopt}};
+  std::vector<PairCondition> conditions;
+  for (const auto &[key, value] : json.Members()) {
+    conditions.push_back({key, value.is_null() ? std::nullopt : std::optional<std::string>(value.AsString())});
   }
-  const auto pairs = json.AsStringMap();
-  if (pairs.size() != 1) throw Error::InvalidArgument(json.path() + " must be one key, or an object with one key");
-  *key = pairs.begin()->first;
-  *value = pairs.begin()->second;
+  return conditions;
+}
+
+constexpr RunKind kAllKinds[] = {RunKind::kCommand, RunKind::kTrain, RunKind::kScript, RunKind::kHost};
+
+RunKind KindFromJson(const Json &json) {
+  const std::string name = json.AsString();
+  std::vector<std::string> names;
+  for (const RunKind kind : kAllKinds) {
+    if (name == RunKindName(kind)) return kind;
+    names.emplace_back(RunKindName(kind));
+  }
+  throw Error::InvalidArgument(json.path() + ": '" + name + "' is not a kind of run" + DidYouMean(name, names));
 }
 
 }  // namespace
@@ -79,6 +89,7 @@ Json RunToJson(const RunRecord &run) {
       .Set("state", RunStateName(run.state))
       .Set("compute", run.compute)
       .Set("parent", TextOrNull(run.parent_id))
+      .Set("root", run.root_id.empty() ? run.id : run.root_id)
       .Set("created_ms", run.created_ms)
       .Set("started_ms", TimeOrNull(run.started_ms))
       .Set("ended_ms", TimeOrNull(run.ended_ms))
@@ -114,33 +125,26 @@ Json ModelToJson(const ModelRecord &model) {
 
 RunFilter RunFilterFromJson(std::string_view text) {
   RunFilter filter;
+  filter.top_level = true;
   if (text.empty()) return filter;
   const Json json = Json::Parse(text, "filter");
-  json.CheckKeys({"experiment", "states", "tag", "property", "parent", "created_from_ms", "created_to_ms"});
+  json.CheckKeys({"experiment", "states", "kinds", "tag", "property", "parent", "ancestor", "include_children",
+                  "created_from_ms", "created_to_ms"});
   filter.experiment = json.GetString("experiment", "");
   if (const auto states = json.Find("states")) {
     for (const Json &state : states->Items()) filter.states.push_back(StateFromJson(state));
   }
-  if (const auto tag = json.Find("tag")) ReadPair(*tag, &filter.tag_key, &filter.tag_value);
-  if (const auto property = json.Find("property")) ReadPair(*property, &filter.property_key, &filter.property_value);
+  if (const auto kinds = json.Find("kinds")) {
+    for (const Json &kind : kinds->Items()) filter.kinds.push_back(KindFromJson(kind));
+  }
+  if (const auto tag = json.Find("tag")) filter.tags = PairsFromJson(*tag);
+  if (const auto property = json.Find("property")) filter.properties = PairsFromJson(*property);
   filter.parent_id = json.GetString("parent", "");
+  filter.ancestor_id = json.GetString("ancestor", "");
+  filter.top_level = filter.parent_id.empty() && filter.ancestor_id.empty() && !json.GetBool("include_children", false);
   filter.created_from_ms = json.GetInt64("created_from_ms", 0);
   filter.created_to_ms = json.GetInt64("created_to_ms", 0);
   return filter;
-}
-
-MetricQuery MetricQueryFromJson(std::string_view text) {
-  MetricQuery query;
-  if (text.empty()) return query;
-  const Json json = Json::Parse(text, "query");
-  json.CheckKeys({"rank", "first_step", "last_step", "offset", "limit", "downsample_to"});
-  if (const auto rank = json.Find("rank")) query.rank = static_cast<int32_t>(rank->AsInt64(-1, 1 << 30));
-  if (const auto step = json.Find("first_step")) query.first_step = step->AsInt64();
-  if (const auto step = json.Find("last_step")) query.last_step = step->AsInt64();
-  if (const auto offset = json.Find("offset")) query.offset = offset->AsInt64(0);
-  if (const auto limit = json.Find("limit")) query.limit = limit->AsInt64(1);
-  if (const auto count = json.Find("downsample_to")) query.downsample_to = count->AsInt64(0);
-  return query;
 }
 
 ModelRecord ModelMetadataFromJson(std::string_view text) {

@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 
-#include "core/metric.h"
 #include "core/model.h"
 #include "core/run.h"
 #include "util/json.h"
@@ -16,11 +15,9 @@ Json RunToJson(const RunRecord &run);
 Json RunErrorToJson(const RunError &error);
 Json ModelToJson(const ModelRecord &model);
 
-// {"experiment","states":[names],"tag":"k" or {"k":"v"},"property":...,"parent","created_from_ms","created_to_ms"};
-// empty text = no condition.
+// {"experiment","states":[names],"kinds":[names],"tag":"k" or {"k":"v",...},"property":...,"parent","ancestor",
+// "include_children","created_from_ms","created_to_ms"}; empty text = every run without a parent.
 RunFilter RunFilterFromJson(std::string_view text);
-// {"rank","first_step","last_step","offset","limit","downsample_to"}; empty text = everything.
-MetricQuery MetricQueryFromJson(std::string_view text);
 // {"description","framework","framework_version","tags","properties"}; empty text = nothing.
 ModelRecord ModelMetadataFromJson(std::string_view text);
 

@@ -45,7 +45,8 @@ struct RunRecord {
   std::string display_name;
   RunKind kind = RunKind::kCommand;
   RunState state = RunState::kNotStarted;
-  std::string parent_id;
+  std::string parent_id;  // empty = none
+  std::string root_id;    // the parent's parent, and so on to the top; empty without a parent
   std::string compute = "local";
   std::string job_json;  // the job as submitted (no secrets)
   std::string job_hash;  // SHA-256 of its canonical form
@@ -61,12 +62,20 @@ struct RunRecord {
   std::map<std::string, std::string> properties;  // set once
 };
 
+// A key, and the value it must have; unset = any value.
+struct PairCondition {
+  std::string key;
+  std::optional<std::string> value;
+};
+
 struct RunFilter {
-  std::string experiment;        // empty = any
-  std::vector<RunState> states;  // empty = any
-  std::string tag_key, tag_value;
-  std::string property_key, property_value;
-  std::string parent_id;
+  std::string experiment;                          // empty = any
+  std::vector<RunState> states;                    // empty = any
+  std::vector<RunKind> kinds;                      // empty = any
+  std::vector<PairCondition> tags, properties;     // all of them
+  std::string parent_id;                           // its children
+  std::string ancestor_id;                         // its children, their children, and so on
+  bool top_level = false;                          // only runs without a parent
   int64_t created_from_ms = 0, created_to_ms = 0;  // 0 = open
   int32_t limit = 100;                             // newest first
   std::string page_token;                          // opaque; empty = first page

@@ -14,6 +14,7 @@
 
 #include "core/environment.h"
 #include "core/event.h"
+#include "core/host_run.h"
 #include "core/job.h"
 #include "core/metric.h"
 #include "core/model.h"
@@ -42,6 +43,11 @@ class MetricWriter {
 
   virtual void Append(std::string_view name, double value, std::optional<int64_t> step) = 0;
   virtual void AppendBatch(std::string_view name, std::span<const double> values, std::span<const int64_t> steps) = 0;
+  // A value of another kind; `json` as CheckMetricValue and CheckMetricText give it.
+  virtual void Record(MetricKind kind, std::string_view name, std::string_view json, std::optional<int64_t> step) = 0;
+  // Keeps a copy of the file with the run.
+  virtual void Image(std::string_view name, const std::string &path, std::string_view caption,
+                     std::optional<int64_t> step) = 0;
   virtual void Progress(std::string_view json) = 0;
   virtual void Flush() = 0;
 };
@@ -63,27 +69,35 @@ class Driver {
   // Runs.
   virtual RunRecord Submit(const std::string &experiment, const Job &job) = 0;
   virtual std::string Validate(const Job &job) = 0;  // ty_job_validate's report
+  // A run that this process executes itself: it is Running until EndRun (kCompleted or kFailed), a cancel, or the end
+  // of this process. EndRun on the run that this process is a rank of: nothing to complete, but a failure is noted.
+  virtual RunRecord StartRun(const std::string &experiment, const HostRunOptions &options) = 0;
+  virtual void EndRun(const std::string &id, RunState state, const RunError &error) = 0;
   virtual RunRecord GetRun(const std::string &id) = 0;
   virtual RunState GetState(const std::string &id) = 0;
   virtual RunState Wait(const std::string &id, int64_t timeout_ms) = 0;
-  virtual void Cancel(const std::string &id) = 0;
+  virtual void Cancel(const std::string &id) = 0;  // its descendants too
   virtual void RequestStop(const std::string &id) = 0;
   virtual void DeleteRun(const std::string &id) = 0;
   virtual RunPage ListRuns(const RunFilter &filter) = 0;
   virtual std::vector<std::string> ListExperiments() = 0;
-  virtual void SetTag(const std::string &id, const std::string &key, const std::optional<std::string> &value) = 0;
-  virtual void SetProperty(const std::string &id, const std::string &key, const std::string &value) = 0;
+  // All of them or none; a tag without a value is removed.
+  virtual void SetTags(const std::string &id, const std::map<std::string, std::optional<std::string>> &tags) = 0;
+  virtual void SetProperties(const std::string &id, const std::map<std::string, std::string> &properties) = 0;
 
   // What runs tell and leave.
   virtual std::unique_ptr<EventStream> Events(const std::string &id, std::string_view cursor, uint32_t mask) = 0;
   virtual size_t ReadRunLog(const std::string &id, int32_t rank, uint64_t offset, void *buffer, size_t size) = 0;
   virtual std::unique_ptr<MetricWriter> OpenMetrics(const std::string &id) = 0;
-  virtual std::vector<std::string> ListMetrics(const std::string &id) = 0;
+  virtual std::vector<MetricSummary> ListMetrics(const std::string &id) = 0;  // by name
   virtual MetricSeries QueryMetric(const std::string &id, const MetricQuery &query) = 0;
+  virtual std::map<std::string, std::vector<MetricEntry>> MetricValues(const std::string &id,
+                                                                       const MetricValuesQuery &query) = 0;
   virtual std::vector<std::string> ListFiles(const std::string &id, const std::string &prefix) = 0;
   virtual void DownloadFile(const std::string &id, const std::string &name, const std::string &destination) = 0;
   virtual void DownloadFiles(const std::string &id, const std::string &prefix, const std::string &directory) = 0;
   virtual void UploadFile(const std::string &id, const std::string &name, const std::string &path) = 0;
+  virtual void UploadFolder(const std::string &id, const std::string &name, const std::string &path) = 0;
   virtual void RestoreSnapshot(const std::string &id, const std::string &directory) = 0;
 
   // Models. `model` gives name, tags and the like; version and files are filled in.

@@ -243,7 +243,7 @@ void TakeErrorFile(const RunLayout &layout, RunError *error) {
 }  // namespace
 
 std::string ErrorFile(const RunLayout &layout, int32_t rank) {
-  return layout.SystemLogs() + "/error_" + std::to_string(rank) + ".json";
+  return layout.RankError(rank);
 }
 
 RunError DescribeExit(const RankExit &ended, const RunLayout &layout, bool stop_requested) {

@@ -17,6 +17,7 @@
 #include "drivers/local/settle.h"
 #include "engine/runtime.h"
 #include "runner/attempt.h"
+#include "runner/declared_failure.h"
 #include "runner/environment/prepare_environment.h"
 #include "runner/master_port.h"
 #include "runner/prepare.h"
@@ -26,6 +27,7 @@
 #include "runner/run_book.h"
 #include "runner/run_place.h"
 #include "runner/secret_mask.h"
+#include "store/metric_gate.h"
 #include "store/store.h"
 #include "util/boot.h"
 #include "util/clock.h"
@@ -185,7 +187,7 @@ class Supervisor {
       processes_ended_ += result.processes_ended;
       processes_left_ = static_cast<int64_t>(result.left.size());
       *error = result.error;
-      if (result.end == AttemptResult::End::kCompleted) return RunState::kCompleted;
+      if (result.end == AttemptResult::End::kCompleted) return CompletedOrDeclared(error);
       if (result.end == AttemptResult::End::kCanceled) return CanceledOrLeft(error);
       if (result.end == AttemptResult::End::kPreempted) {
         if (processes_left_ > 0) return CanceledOrLeft(error);
@@ -199,6 +201,15 @@ class Supervisor {
       Log(LogLevel::kWarning, "attempt " + std::to_string(number) + " failed, starting again: " + error->message);
       Try("collect the metrics", [&] { store_->metrics().Fold(run_.id, true); });
     }
+  }
+
+  // All ranks ended well; one of them may have said that the run failed all the same.
+  RunState CompletedOrDeclared(RunError *error) const {
+    const auto declared = DeclaredFailure(layout_);
+    if (!declared) return RunState::kCompleted;
+    *error = *declared;
+    error->node = HostName();
+    return RunState::kFailed;
   }
 
   // The job's environment, made when it is not there yet.
@@ -378,6 +389,9 @@ class Supervisor {
   void Finish(RunState state, RunError error) {
     if (state != RunState::kCanceled && running_) book_.Advance(RunState::kFinalizing);
     Try("collect the outputs", [&] { CollectOutputs(layout_); });
+    // Who logs from outside gets in before the fold, or is told that the run has ended.
+    MetricGate gate(layout_);
+    gate.Close();
     Try("collect the metrics", [&] {
       if (JournalBytes() > kLargeJournalBytes) book_.Commit();
       store_->metrics().Fold(run_.id, true);

@@ -16,7 +16,8 @@
 //   2. frames, each at a multiple of 8: u32 magic "tyjf"; u32 CRC-32 of all that follows but the padding; u32 payload
 //      length (24 bits) | kind << 24; payload; zeros up to a multiple of 8.
 // Kinds: 1 name {u32 id, UTF-8 name}, before its first point in each segment; 2 points {u32 name id, i64 time_ms,
-//   n x {i64 step, f64 value}}; 3 progress {u32 0, i64 time_ms, JSON}; others are skipped.
+//   n x {i64 step, f64 value}}; 3 progress {u32 0, i64 time_ms, JSON}; 4 record {u32 name id, i64 time_ms, i64 step,
+//   u32 kind of metric, JSON}: a logged value that is no number; others are skipped.
 // A reader that finds a bad frame looks for the next magic with a right CRC and counts the bytes it skipped.
 #pragma once
 
@@ -64,6 +65,7 @@ class JournalWriter {
   ~JournalWriter();  // seals
 
   static constexpr size_t kMaxName = 255;
+  static constexpr size_t kMaxRecord = size_t{1} << 20;  // bytes of a record or of progress
 
   // Step unset = the next of this name: one more than the last step given or counted, from 0. time_ms 0 = now. When the
   // call returns the point is safe from the death of this process. Error kNoSpace: the point was not written,
@@ -73,6 +75,10 @@ class JournalWriter {
   void AppendBatch(std::string_view name, std::span<const double> values, std::span<const int64_t> steps = {},
                    int64_t time_ms = 0);
   void Progress(std::string_view json, int64_t time_ms = 0);
+  // A value of any kind but kScalar: JSON of at most kMaxRecord bytes, which the caller has checked. A name holds
+  // values of one family (MetricFamily); another one is Error kInvalidArgument, as far as this writer knows.
+  void Record(MetricKind kind, std::string_view name, std::string_view json, std::optional<int64_t> step = std::nullopt,
+              int64_t time_ms = 0);
   // On disk: returns when a power cut would lose nothing written before.
   void Flush();
   // No more appends; marks the segment as complete.
@@ -85,11 +91,12 @@ class JournalWriter {
 
 // What a reader gets.
 struct JournalRecord {
-  enum class Kind { kPoints, kProgress } kind = Kind::kPoints;
-  std::string_view name;  // points; valid as long as the reader
-  std::string_view text;  // progress; valid until the next Next
+  enum class Kind { kPoints, kProgress, kRecord } kind = Kind::kPoints;
+  std::string_view name;                    // points and records; valid as long as the reader
+  std::string_view text;                    // progress and records; valid until the next Next
+  MetricKind metric = MetricKind::kScalar;  // records
   int64_t time_ms = 0;
-  std::span<const MetricPoint> points;  // valid until the next Next
+  std::span<const MetricPoint> points;  // records: one, for its step; valid until the next Next
   uint64_t offset = 0;                  // of the frame
   int64_t ordinal = 0;                  // of the first point (or of the progress) among all of the segment
 };

@@ -21,6 +21,8 @@ inline constexpr uint64_t kBellOffset = 320;
 inline constexpr uint32_t kKindName = 1;
 inline constexpr uint32_t kKindPoints = 2;
 inline constexpr uint32_t kKindProgress = 3;
+inline constexpr uint32_t kKindRecord = 4;
+inline constexpr uint64_t kRecordHead = 24;  // of a record's payload, before its JSON
 
 // Both machines trainyard runs on are little-endian, as the format is.
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);

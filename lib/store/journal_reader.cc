@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
+#include "core/metric_value.h"
 #include "store/journal.h"
 #include "store/journal_format.h"
 #include "util/error.h"
@@ -78,7 +80,9 @@ struct JournalReader::State {
   const uint8_t *Bytes(uint64_t offset, uint64_t size);
   bool Frame(uint64_t offset, uint32_t *word, const uint8_t **payload);
   bool Resync();
+  const std::string &NameOf(uint32_t id);
   bool Take(uint32_t word, const uint8_t *payload, JournalRecord *record);
+  bool TakeRecord(const uint8_t *payload, uint64_t length, JournalRecord *record);
 };
 
 void JournalReader::State::Refresh() {
@@ -140,6 +144,28 @@ bool JournalReader::State::Resync() {
   return false;
 }
 
+const std::string &JournalReader::State::NameOf(uint32_t id) {
+  auto name = names.find(id);
+  // Where the definition was damaged, the numbers are still worth keeping.
+  if (name == names.end()) name = names.emplace(id, "unnamed_" + std::to_string(id)).first;
+  return name->second;
+}
+
+bool JournalReader::State::TakeRecord(const uint8_t *payload, uint64_t length, JournalRecord *record) {
+  if (length < journal::kRecordHead) return false;
+  const auto metric = MetricKindFromNumber(Load<uint32_t>(payload + 20));
+  if (!metric || *metric == MetricKind::kScalar) return false;  // of a later release
+  text.assign(reinterpret_cast<const char *>(payload) + journal::kRecordHead, length - journal::kRecordHead);
+  points.assign(1, {Load<int64_t>(payload + 12), record->time_ms, std::numeric_limits<double>::quiet_NaN()});
+  record->kind = JournalRecord::Kind::kRecord;
+  record->metric = *metric;
+  record->name = NameOf(Load<uint32_t>(payload));
+  record->text = text;
+  record->points = points;
+  ++ordinal;
+  return true;
+}
+
 bool JournalReader::State::Take(uint32_t word, const uint8_t *payload, JournalRecord *record) {
   const uint32_t kind = word >> 24;
   const uint64_t length = word & journal::kMaxPayload;
@@ -162,19 +188,16 @@ bool JournalReader::State::Take(uint32_t word, const uint8_t *payload, JournalRe
     ++ordinal;
     return true;
   }
+  if (kind == journal::kKindRecord) return TakeRecord(payload, length, record);
   if (kind != journal::kKindPoints || (length - 12) % 16 != 0 || length == 12) return false;
-  auto name = names.find(Load<uint32_t>(payload));
-  if (name == names.end()) {
-    // The definition was damaged; the numbers are still worth keeping.
-    const uint32_t id = Load<uint32_t>(payload);
-    name = names.emplace(id, "unnamed_" + std::to_string(id)).first;
-  }
+  const std::string &name = NameOf(Load<uint32_t>(payload));
   points.resize((length - 12) / 16);
   for (size_t i = 0; i < points.size(); ++i) {
     points[i] = {Load<int64_t>(payload + 12 + 16 * i), record->time_ms, Load<double>(payload + 20 + 16 * i)};
   }
   record->kind = JournalRecord::Kind::kPoints;
-  record->name = name->second;
+  record->metric = MetricKind::kScalar;
+  record->name = name;
   record->points = points;
   ordinal += static_cast<int64_t>(points.size());
   return true;

@@ -22,9 +22,10 @@ namespace {
 
 using journal::Store;
 
-constexpr uint64_t kLargestFrame = uint64_t{2} << 20;  // 65536 points, or 1 MiB of progress; and its name
+constexpr uint64_t kLargestFrame = uint64_t{2} << 20;  // 65536 points, or 1 MiB of JSON; and its name
 constexpr uint64_t kNameFrame = journal::FrameSize(4 + JournalWriter::kMaxName);
 constexpr uint64_t kPage = 4096;
+constexpr int32_t kPointFamily = MetricFamily(MetricKind::kScalar);
 constexpr uint64_t kFirstAllocation = uint64_t{256} << 10;
 
 // Where a page fault in an allocated block cannot fail for want of space.
@@ -42,6 +43,7 @@ struct Name {
   uint32_t id = 0;
   uint32_t segment = 0;  // generation of the segment it was last defined in; 0 = none
   int64_t next_step = 0;
+  int32_t family = 0;  // of its values; 0 = none yet
 };
 
 }  // namespace
@@ -98,14 +100,17 @@ struct JournalWriter::State {
 
   bool Forked() const { return alive != nullptr ? *alive == 0 : getpid() != owner; }
 
+  // Before the lock, which may have been held by a thread that is not in this process.
+  void CheckFork() const {
+    if (!Forked()) return;
+    throw Error(Status::kForked,
+                "this process was forked from the one that opened the metric journal: open it again here");
+  }
+
   std::unique_lock<std::mutex> Enter() {
-    // Before the lock, which may have been held by a thread that is not in this process.
-    if (Forked()) {
-      throw Error(Status::kForked,
-                  "this process was forked from the one that opened the metric journal: open it again here");
-    }
+    CheckFork();
     std::unique_lock lock(mutex);
-    if (closed) throw Error::InvalidState("the metric journal is closed");
+    if (closed) throw Error::InvalidState("the run has ended: metrics can be logged only while it runs");
     return lock;
   }
 
@@ -117,9 +122,12 @@ struct JournalWriter::State {
   uint8_t *Begin(uint64_t payload);
   void End(uint32_t kind, uint64_t payload);
   void WriteFrame(uint64_t size);
-  Name *Lookup(std::string_view name);
+  Name *Lookup(std::string_view name, int32_t family);
   void Define(Name *name, std::string_view text);
+  // Begin for a value of `name`, which is defined in this segment afterwards.
+  uint8_t *BeginOf(Name *name, std::string_view text, uint64_t payload);
   void Points(std::string_view name, const double *values, const int64_t *steps, size_t count, int64_t time_ms);
+  void Record(MetricKind kind, std::string_view name, std::string_view json, const int64_t *step, int64_t time_ms);
   void CheckFileLimit(uint64_t size) const;
 };
 
@@ -275,8 +283,8 @@ void JournalWriter::State::WriteFrame(uint64_t size) {
   throw Error::FromErrno(reason, "write", path);
 }
 
-Name *JournalWriter::State::Lookup(std::string_view name) {
-  if (last_name != nullptr && last_text == name) return last_name;
+Name *JournalWriter::State::Lookup(std::string_view name, int32_t family) {
+  if (last_name != nullptr && last_text == name && last_name->family == family) return last_name;
   auto found = names.find(name);
   if (found == names.end()) {
     if (name.empty() || name.size() > kMaxName || !IsValidUtf8(name) || name.find('\0') != std::string_view::npos) {
@@ -285,7 +293,12 @@ Name *JournalWriter::State::Lookup(std::string_view name) {
     }
     if (names.size() >= size_t{1} << 20)
       throw Error::InvalidArgument("a run cannot have more than 1048576 metric names");
-    found = names.emplace(std::string(name), Name{static_cast<uint32_t>(names.size()), 0, 0}).first;
+    found = names.emplace(std::string(name), Name{static_cast<uint32_t>(names.size()), 0, 0, family}).first;
+  }
+  if (found->second.family != family) {
+    throw Error::InvalidArgument("metric '" + std::string(name) +
+                                 "' has values of another kind already: numbers, texts and lists go together, rows "
+                                 "and tables go together, the others alone; choose another name");
   }
   last_text = found->first;
   return last_name = &found->second;
@@ -299,15 +312,20 @@ void JournalWriter::State::Define(Name *name, std::string_view text) {
   name->segment = generation;
 }
 
-void JournalWriter::State::Points(std::string_view text, const double *values, const int64_t *steps, size_t count,
-                                  int64_t time_ms) {
-  Name *name = Lookup(text);
-  const uint64_t size = 12 + 16 * count;
+uint8_t *JournalWriter::State::BeginOf(Name *name, std::string_view text, uint64_t size) {
   uint8_t *payload = Begin(size);
   while (name->segment != generation) {
     Define(name, text);
     payload = Begin(size);  // may open the next segment
   }
+  return payload;
+}
+
+void JournalWriter::State::Points(std::string_view text, const double *values, const int64_t *steps, size_t count,
+                                  int64_t time_ms) {
+  Name *name = Lookup(text, kPointFamily);
+  const uint64_t size = 12 + 16 * count;
+  uint8_t *payload = BeginOf(name, text, size);
   Store(payload, name->id);
   Store(payload + 4, time_ms);
   int64_t step = name->next_step;
@@ -320,6 +338,21 @@ void JournalWriter::State::Points(std::string_view text, const double *values, c
   End(journal::kKindPoints, size);
   name->next_step = step;
   last_name = name;
+}
+
+void JournalWriter::State::Record(MetricKind kind, std::string_view text, std::string_view json, const int64_t *step,
+                                  int64_t time_ms) {
+  Name *name = Lookup(text, MetricFamily(kind));
+  const uint64_t size = journal::kRecordHead + json.size();
+  uint8_t *payload = BeginOf(name, text, size);
+  const int64_t at = step != nullptr ? *step : name->next_step;
+  Store(payload, name->id);
+  Store(payload + 4, time_ms);
+  Store(payload + 12, at);
+  Store(payload + 20, static_cast<uint32_t>(kind));
+  memcpy(payload + journal::kRecordHead, json.data(), json.size());
+  End(journal::kKindRecord, size);
+  name->next_step = static_cast<int64_t>(static_cast<uint64_t>(at) + 1);
 }
 
 JournalWriter::JournalWriter(std::string directory, int32_t rank, int32_t attempt, const JournalOptions &options)
@@ -353,9 +386,16 @@ void JournalWriter::AppendBatch(std::string_view name, std::span<const double> v
   }
 }
 
+void JournalWriter::Record(MetricKind kind, std::string_view name, std::string_view json, std::optional<int64_t> step,
+                           int64_t time_ms) {
+  if (kind == MetricKind::kScalar) throw Error::Internal("a number is no record");
+  if (json.size() > kMaxRecord) throw Error::InvalidArgument("the value of a metric must be at most 1 MiB of JSON");
+  const auto lock = state_->Enter();
+  state_->Record(kind, name, json, step ? &*step : nullptr, time_ms != 0 ? time_ms : NowUnixMs());
+}
+
 void JournalWriter::Progress(std::string_view json, int64_t time_ms) {
-  constexpr size_t kMost = 1 << 20;
-  if (json.size() > kMost) throw Error::InvalidArgument("a progress record must be at most 1 MiB");
+  if (json.size() > kMaxRecord) throw Error::InvalidArgument("a progress record must be at most 1 MiB");
   const auto lock = state_->Enter();
   uint8_t *payload = state_->Begin(12 + json.size());
   Store(payload, uint32_t{0});
@@ -365,8 +405,9 @@ void JournalWriter::Progress(std::string_view json, int64_t time_ms) {
 }
 
 void JournalWriter::Flush() {
-  const auto lock = state_->Enter();
-  if (!state_->fd.valid()) return;
+  state_->CheckFork();
+  const std::lock_guard lock(state_->mutex);
+  if (!state_->fd.valid()) return;  // nothing written yet, or closed: whoever reads the segments sees to them
   // Covers what was stored through the mapping: its pages are the file's pages.
   if (fdatasync(state_->fd.get()) != 0) throw Error::FromErrno(errno, "sync", state_->path);
 }

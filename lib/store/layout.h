@@ -4,7 +4,9 @@
 //   objects/ab/cdef...                by SHA-256        environments/<hash>/
 //   runs/<run id>/job.json            the job as submitted
 //                 code/  outputs/  logs/  user_logs/  system_logs/  journal/
-//                 lock                flock held by the supervisor while it lives
+//                 images/             files of logged images
+//                 journal.lock        see store/metric_gate.h
+//                 lock                flock held by the supervisor, or the host that executes the run, while it lives
 //                 heartbeat           8-byte counter, little-endian, overwritten by the supervisor
 //                 bell                rewritten after each change of the run's record, so that watchers wake
 //                 control/cancel  control/stop  control/preempt     requests to the supervisor: the file exists
@@ -31,8 +33,11 @@ class RunLayout {
   std::string StdLog(int rank, int rank_count) const { return UserLogs() + "/" + StdLogName(rank, rank_count); }
   std::string SystemLogs() const { return root_ + "/system_logs"; }
   std::string RunnerLog() const { return root_ + "/system_logs/runner.log"; }
+  std::string RankError(int rank) const { return SystemLogs() + "/error_" + std::to_string(rank) + ".json"; }
   std::string EnvironmentBuildLog() const { return root_ + "/system_logs/environment_build.log"; }
   std::string Journal() const { return root_ + "/journal"; }
+  std::string JournalLock() const { return root_ + "/journal.lock"; }
+  std::string Images() const { return root_ + "/images"; }
   std::string Lock() const { return root_ + "/lock"; }
   std::string Heartbeat() const { return root_ + "/heartbeat"; }
   std::string Bell() const { return root_ + "/bell"; }

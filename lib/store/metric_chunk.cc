@@ -58,7 +58,7 @@ std::string MetricChunk::Pack() const {
   std::string out;
   out.reserve(points.size() * 12);
   uint64_t before = 0;
-  if (!progress) {
+  if (kind != Kind::kProgress) {
     for (const MetricPoint &point : points) {
       PutVarint(ZigZag(static_cast<uint64_t>(point.step) - before), &out);
       before = static_cast<uint64_t>(point.step);
@@ -74,7 +74,7 @@ std::string MetricChunk::Pack() const {
     PutVarint(static_cast<uint64_t>(ordinal) - before, &out);
     before = static_cast<uint64_t>(ordinal);
   }
-  if (progress) {
+  if (kind != Kind::kPoints) {
     for (const std::string &text : texts) {
       PutVarint(text.size(), &out);
       out += text;
@@ -96,14 +96,14 @@ void MetricChunk::Unpack(std::string_view data, size_t count) {
   ordinals.assign(count, 0);
   texts.clear();
   uint64_t value = 0;
-  if (!progress) {
+  if (kind != Kind::kProgress) {
     for (MetricPoint &point : points) point.step = static_cast<int64_t>(value += UnZigZag(in.Varint()));
   }
   value = 0;
   for (MetricPoint &point : points) point.time_ms = static_cast<int64_t>(value += UnZigZag(in.Varint()));
   value = 0;
   for (int64_t &ordinal : ordinals) ordinal = static_cast<int64_t>(value += in.Varint());
-  if (progress) {
+  if (kind != Kind::kPoints) {
     for (size_t i = 0; i < count; ++i) texts.emplace_back(in.Take(in.Varint()));
     return;
   }

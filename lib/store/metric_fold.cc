@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "store/metric_store.h"
 #include "util/error.h"
@@ -18,16 +19,11 @@ namespace {
 class Builder {
  public:
   void Add(const JournalRecord &record) {
-    if (record.kind == JournalRecord::Kind::kProgress) {
-      MetricChunk &chunk = Open(true, "");
-      chunk.points.push_back({0, record.time_ms, 0});
-      chunk.ordinals.push_back(record.ordinal);
-      chunk.texts.emplace_back(record.text);
-      progress_bytes_ += record.text.size();
-      if (progress_bytes_ > size_t{1} << 20 || chunk.points.size() >= MetricChunk::kPoints) Finish(&chunk);
+    if (record.kind != JournalRecord::Kind::kPoints) {
+      AddText(record);
       return;
     }
-    MetricChunk *chunk = &Open(false, record.name);
+    MetricChunk *chunk = &Open({MetricChunk::Kind::kPoints, MetricKind::kScalar, record.name});
     for (size_t i = 0; i < record.points.size(); ++i) {
       chunk->points.push_back(record.points[i]);
       chunk->ordinals.push_back(record.ordinal + static_cast<int64_t>(i));
@@ -41,7 +37,8 @@ class Builder {
   }
 
   struct Packed {
-    bool progress = false;
+    MetricChunk::Kind kind = MetricChunk::Kind::kPoints;
+    MetricKind metric = MetricKind::kScalar;
     std::string name;
     int64_t first_ordinal = 0, last_ordinal = 0, min_step = 0, max_step = 0, first_time = 0, last_time = 0, count = 0;
     double min_value = 0, max_value = 0;
@@ -52,20 +49,38 @@ class Builder {
   int64_t points() const { return points_; }
 
  private:
-  MetricChunk &Open(bool progress, std::string_view name) {
-    auto found = open_.find(std::pair(progress, name));
+  // What goes into one chunk: one name, and one kind of metric.
+  using Key = std::tuple<MetricChunk::Kind, MetricKind, std::string>;
+  using KeyView = std::tuple<MetricChunk::Kind, MetricKind, std::string_view>;
+
+  MetricChunk &Open(const KeyView &key) {
+    auto found = open_.find(key);
     if (found == open_.end()) {
-      found = open_.emplace(std::pair<bool, std::string>(progress, name), MetricChunk()).first;
-      found->second.progress = progress;
-      found->second.name = name;
+      found = open_.emplace(Key(key), MetricChunk()).first;
+      MetricChunk &chunk = found->second;
+      std::tie(chunk.kind, chunk.metric, chunk.name) = key;
     }
     return found->second;
+  }
+
+  void AddText(const JournalRecord &record) {
+    const bool progress = record.kind == JournalRecord::Kind::kProgress;
+    MetricChunk &chunk = Open(progress ? KeyView(MetricChunk::Kind::kProgress, MetricKind::kScalar, "")
+                                       : KeyView(MetricChunk::Kind::kRecords, record.metric, record.name));
+    chunk.points.push_back(progress ? MetricPoint{0, record.time_ms, 0} : record.points.front());
+    chunk.ordinals.push_back(record.ordinal);
+    chunk.texts.emplace_back(record.text);
+    size_t &bytes = text_bytes_[&chunk];
+    bytes += record.text.size();
+    if (!progress) ++points_;
+    if (bytes > size_t{1} << 20 || chunk.points.size() >= MetricChunk::kPoints) Finish(&chunk);
   }
 
   void Finish(MetricChunk *chunk) {
     if (chunk->points.empty()) return;
     Packed packed;
-    packed.progress = chunk->progress;
+    packed.kind = chunk->kind;
+    packed.metric = chunk->metric;
     packed.name = chunk->name;
     packed.first_ordinal = chunk->ordinals.front();
     packed.last_ordinal = chunk->ordinals.back();
@@ -88,20 +103,16 @@ class Builder {
     chunk->points.clear();
     chunk->ordinals.clear();
     chunk->texts.clear();
-    if (chunk->progress) progress_bytes_ = 0;
+    text_bytes_.erase(chunk);
   }
 
   struct Less {
     using is_transparent = void;
-    template <typename A, typename B>
-    bool operator()(const A &a, const B &b) const {
-      if (a.first != b.first) return a.first < b.first;
-      return std::string_view(a.second) < std::string_view(b.second);
-    }
+    bool operator()(const KeyView &a, const KeyView &b) const { return a < b; }
   };
-  std::map<std::pair<bool, std::string>, MetricChunk, Less> open_;
+  std::map<Key, MetricChunk, Less> open_;
+  std::map<const MetricChunk *, size_t> text_bytes_;  // of open chunks
   std::vector<Packed> packed_;
-  size_t progress_bytes_ = 0;
   int64_t points_ = 0;
 };
 
@@ -139,16 +150,18 @@ bool WriteSegment(Connection &db, std::string_view run_id, const SegmentId &id, 
   const int64_t segment = db.LastInsertId();
   std::map<std::string, int64_t> names;
   for (const Builder::Packed &chunk : builder.packed()) {
-    if (!chunk.progress && !names.contains(chunk.name)) names[chunk.name] = NameId(db, run_seq, chunk.name);
+    const bool named = chunk.kind != MetricChunk::Kind::kProgress;
+    if (named && !names.contains(chunk.name)) names[chunk.name] = NameId(db, run_seq, chunk.name);
     auto insert = db.Prepare(
-        "INSERT INTO metric_chunks (kind, name_id, segment_id, rank, first_ordinal, last_ordinal, min_step, max_step, "
+        "INSERT INTO metric_chunks (kind, metric_kind, name_id, segment_id, rank, first_ordinal, last_ordinal, "
+        "min_step, max_step, "
         "first_time, last_time, count, min_value, max_value, last_step, last_value, data) "
-        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
-    insert.Bind(chunk.progress ? 1 : 0);
-    if (chunk.progress) {
-      insert.BindNull();
-    } else {
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    insert.Bind(static_cast<int64_t>(chunk.kind)).Bind(static_cast<int64_t>(chunk.metric));
+    if (named) {
       insert.Bind(names[chunk.name]);
+    } else {
+      insert.BindNull();
     }
     insert.Bind(segment)
         .Bind(int64_t{id.rank})

@@ -2,110 +2,37 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <memory>
-#include <set>
-#include <tuple>
 
+#include "core/metric_value.h"
+#include "store/metric_source.h"
 #include "store/metric_store.h"
 #include "util/error.h"
 
 namespace trainyard {
 namespace {
 
-// Where points of one name are: a chunk, or a segment that is not folded yet.
-struct Source {
-  SegmentId segment;
-  int64_t first_ordinal = 0;
-  int64_t chunk = 0;  // row; 0 = live
-  int64_t min_step = 0, max_step = 0, count = 0;
-  std::shared_ptr<JournalReader> reader;
-};
-
-int64_t RunSeq(Connection &db, std::string_view run_id) {
-  auto query = db.Prepare("SELECT seq FROM runs WHERE id = ?");
-  query.Bind(run_id);
-  if (!query.Step())
-    throw Error::NotFound("there is no run '" + std::string(run_id) + "' in the workspace",
-                          {{"run_id", std::string(run_id)}});
-  return query.Int(0);
+MetricSourceFilter FilterOf(const MetricQuery &query) {
+  MetricSourceFilter filter;
+  filter.name = query.name;
+  filter.rank = query.rank;
+  filter.first_step = query.first_step;
+  filter.last_step = query.last_step;
+  return filter;
 }
 
-// Open before the database is looked at: what is folded in between is then in both, and counted once.
-std::map<SegmentId, std::shared_ptr<JournalReader>> OpenLive(const std::string &directory) {
-  std::map<SegmentId, std::shared_ptr<JournalReader>> live;
-  for (const SegmentId &id : ListSegments(directory)) {
-    try {
-      live[id] = std::make_shared<JournalReader>(directory + "/" + SegmentFileName(id));
-    } catch (const Error &error) {
-      if (error.status() != Status::kNotFound && error.status() != Status::kCorrupt) throw;
-    }
-  }
-  return live;
-}
-
-void DropFolded(Connection &db, int64_t run_seq, std::map<SegmentId, std::shared_ptr<JournalReader>> *live) {
-  if (live->empty()) return;
-  auto query = db.Prepare("SELECT rank, attempt, number FROM metric_segments WHERE run_seq = ?");
-  query.Bind(run_seq);
-  while (query.Step()) {
-    live->erase(
-        {static_cast<int32_t>(query.Int(0)), static_cast<int32_t>(query.Int(1)), static_cast<int32_t>(query.Int(2))});
-  }
-}
-
-std::vector<Source> FindSources(Database *database, std::string_view run_id, const MetricQuery &query) {
-  auto live = OpenLive(database->layout().Run(run_id).Journal());
-  std::vector<Source> sources;
-  database->Read([&](Connection &db) {
-    const int64_t run_seq = RunSeq(db, run_id);
-    DropFolded(db, run_seq, &live);
-    auto rows = db.Prepare(
-        "SELECT c.id, s.rank, s.attempt, s.number, c.first_ordinal, c.min_step, c.max_step, c.count FROM metric_names "
-        "n "
-        "JOIN metric_chunks c ON c.name_id = n.id JOIN metric_segments s ON s.id = c.segment_id WHERE n.run_seq = ? "
-        "AND n.name = ?");
-    rows.Bind(run_seq).Bind(query.name);
-    while (rows.Step()) {
-      Source source;
-      source.chunk = rows.Int(0);
-      source.segment = {static_cast<int32_t>(rows.Int(1)), static_cast<int32_t>(rows.Int(2)),
-                        static_cast<int32_t>(rows.Int(3))};
-      source.first_ordinal = rows.Int(4);
-      source.min_step = rows.Int(5);
-      source.max_step = rows.Int(6);
-      source.count = rows.Int(7);
-      sources.push_back(source);
-    }
-  });
-  for (auto &[id, reader] : live) sources.push_back({.segment = id, .reader = std::move(reader)});
-  std::erase_if(sources, [&](const Source &source) {
-    if (query.rank && source.segment.rank != *query.rank) return true;
-    if (source.chunk == 0) return false;
-    return (query.first_step && source.max_step < *query.first_step) ||
-           (query.last_step && source.min_step > *query.last_step);
-  });
-  std::sort(sources.begin(), sources.end(), [](const Source &a, const Source &b) {
-    return std::tie(a.segment, a.first_ordinal) < std::tie(b.segment, b.first_ordinal);
-  });
-  return sources;
-}
-
-bool Matches(const MetricQuery &query, const MetricPoint &point) {
-  return (!query.first_step || point.step >= *query.first_step) && (!query.last_step || point.step <= *query.last_step);
-}
-
-bool AllMatch(const MetricQuery &query, const Source &source) {
+bool AllMatch(const MetricQuery &query, const MetricSource &source) {
   return source.chunk != 0 && (!query.first_step || source.min_step >= *query.first_step) &&
          (!query.last_step || source.max_step <= *query.last_step);
 }
 
 // Calls visit(rank, point) for each matching point of a source, in order.
 template <typename Visit>
-void ForEach(MetricStore *store, const MetricQuery &query, const Source &source, Visit &&visit) {
+void ForEach(MetricStore *store, const MetricQuery &query, const MetricSource &source, Visit &&visit) {
+  const MetricSourceFilter filter = FilterOf(query);
   if (source.chunk != 0) {
     const MetricChunk chunk = store->LoadChunk(source.chunk);
     for (const MetricPoint &point : chunk.points) {
-      if (Matches(query, point)) visit(source.segment.rank, point);
+      if (filter.Matches(point)) visit(source.segment.rank, point);
     }
     return;
   }
@@ -114,7 +41,7 @@ void ForEach(MetricStore *store, const MetricQuery &query, const Source &source,
   while (source.reader->Next(&record)) {
     if (record.kind != JournalRecord::Kind::kPoints || record.name != query.name) continue;
     for (const MetricPoint &point : record.points) {
-      if (Matches(query, point)) visit(source.segment.rank, point);
+      if (filter.Matches(point)) visit(source.segment.rank, point);
     }
   }
 }
@@ -181,7 +108,7 @@ class Downsampler {
   std::vector<Kept> out_;
 };
 
-int64_t CountMatches(MetricStore *store, const MetricQuery &query, const Source &source) {
+int64_t CountMatches(MetricStore *store, const MetricQuery &query, const MetricSource &source) {
   if (AllMatch(query, source)) return source.count;
   int64_t count = 0;
   ForEach(store, query, source, [&](int32_t, const MetricPoint &) { ++count; });
@@ -199,10 +126,10 @@ MetricSeries MetricStore::Query(std::string_view run_id, const MetricQuery &quer
   MetricSeries series;
   series.name = query.name;
   const bool with_ranks = !query.rank;
-  const std::vector<Source> sources = FindSources(database_, run_id, query);
+  const std::vector<MetricSource> sources = FindMetricSources(database_, run_id, FilterOf(query));
   if (query.downsample_to > 0) {
     std::vector<int64_t> counts;
-    for (const Source &source : sources) series.total += counts.emplace_back(CountMatches(this, query, source));
+    for (const MetricSource &source : sources) series.total += counts.emplace_back(CountMatches(this, query, source));
     if (series.total > query.downsample_to) {
       Downsampler downsampler(series.total, query.downsample_to);
       for (size_t i = 0; i < sources.size(); ++i) {
@@ -219,7 +146,7 @@ MetricSeries MetricStore::Query(std::string_view run_id, const MetricQuery &quer
   }
   const int64_t begin = query.downsample_to > 0 ? 0 : query.offset;
   const int64_t end = query.downsample_to > 0 ? query.downsample_to : begin + std::min(query.limit, INT64_MAX - begin);
-  for (const Source &source : sources) {
+  for (const MetricSource &source : sources) {
     if (AllMatch(query, source) && (series.total + source.count <= begin || series.total >= end)) {
       series.total += source.count;
       continue;
@@ -236,42 +163,49 @@ MetricSeries MetricStore::Query(std::string_view run_id, const MetricQuery &quer
 }
 
 std::vector<MetricSummary> MetricStore::ListNames(std::string_view run_id) {
-  auto live = OpenLive(database_->layout().Run(run_id).Journal());
+  LiveJournals live = OpenLiveJournals(database_->layout().Run(run_id).Journal());
   std::map<std::string, MetricSummary> summaries;
-  const auto merge = [&](const std::string &name, int64_t count, double low, double high, const MetricPoint &last) {
+  const auto merge = [&](const std::string &name, MetricKind kind, int64_t count, double low, double high,
+                         const MetricPoint &last) {
     auto [found, fresh] = summaries.try_emplace(name);
     MetricSummary &summary = found->second;
     if (fresh) {
       summary.name = name;
       summary.minimum = summary.maximum = std::nan("");
     }
-    if (fresh || last.time_ms >= summary.last.time_ms) summary.last = last;
+    if (fresh || last.time_ms >= summary.last.time_ms) {
+      summary.last = last;
+      summary.kind = kind;
+    }
     summary.count += count;
     summary.minimum = std::fmin(summary.minimum, low);
     summary.maximum = std::fmax(summary.maximum, high);
   };
   database_->Read([&](Connection &db) {
-    const int64_t run_seq = RunSeq(db, run_id);
+    const int64_t run_seq = RunSeqOf(db, run_id);
     DropFolded(db, run_seq, &live);
     auto rows = db.Prepare(
-        "SELECT n.name, c.count, c.min_value, c.max_value, c.last_step, c.last_time, c.last_value FROM metric_names n "
-        "JOIN metric_chunks c ON c.name_id = n.id WHERE n.run_seq = ? ORDER BY n.id, c.rank, c.segment_id, "
-        "c.first_ordinal");
+        "SELECT n.name, c.metric_kind, c.count, c.min_value, c.max_value, c.last_step, c.last_time, c.last_value FROM "
+        "metric_names n JOIN metric_chunks c ON c.name_id = n.id WHERE n.run_seq = ? ORDER BY n.id, c.rank, "
+        "c.segment_id, c.first_ordinal");
     rows.Bind(run_seq);
     while (rows.Step()) {
-      merge(rows.Text(0), rows.Int(1), rows.Double(2), rows.Double(3), {rows.Int(4), rows.Int(5), rows.Double(6)});
+      const MetricKind kind = MetricKindFromNumber(rows.Int(1)).value_or(MetricKind::kScalar);
+      merge(rows.Text(0), kind, rows.Int(2), rows.Double(3), rows.Double(4),
+            {rows.Int(5), rows.Int(6), rows.Double(7)});
     }
   });
   for (auto &[id, reader] : live) {
     JournalRecord record;
     while (reader->Next(&record)) {
-      if (record.kind != JournalRecord::Kind::kPoints) continue;
+      if (record.kind == JournalRecord::Kind::kProgress) continue;
       double low = std::nan(""), high = low;
       for (const MetricPoint &point : record.points) {
         low = std::fmin(low, point.value);
         high = std::fmax(high, point.value);
       }
-      merge(std::string(record.name), static_cast<int64_t>(record.points.size()), low, high, record.points.back());
+      merge(std::string(record.name), record.metric, static_cast<int64_t>(record.points.size()), low, high,
+            record.points.back());
     }
   }
   std::vector<MetricSummary> list;
@@ -284,7 +218,7 @@ std::vector<MetricStore::FoldedSegment> MetricStore::FoldedSegments(std::string_
     std::vector<FoldedSegment> segments;
     auto rows =
         db.Prepare("SELECT id, rank, attempt, number FROM metric_segments WHERE run_seq = ? AND id > ? ORDER BY id");
-    rows.Bind(RunSeq(db, run_id)).Bind(after);
+    rows.Bind(RunSeqOf(db, run_id)).Bind(after);
     while (rows.Step()) {
       segments.push_back(
           {rows.Int(0),
@@ -309,12 +243,14 @@ std::vector<MetricStore::ChunkRef> MetricStore::SegmentChunks(int64_t segment_ro
 MetricChunk MetricStore::LoadChunk(int64_t id) {
   return database_->Read([&](Connection &db) {
     auto row = db.Prepare(
-        "SELECT c.kind, n.name, c.rank, c.count, c.data FROM metric_chunks c LEFT JOIN metric_names n ON n.id = "
+        "SELECT c.kind, n.name, c.rank, c.count, c.data, c.metric_kind FROM metric_chunks c LEFT JOIN metric_names n "
+        "ON n.id = "
         "c.name_id WHERE c.id = ?");
     row.Bind(id);
     if (!row.Step()) throw Error::NotFound("a chunk of metrics is gone: its run was deleted");
     MetricChunk chunk;
-    chunk.progress = row.Int(0) == 1;
+    chunk.kind = static_cast<MetricChunk::Kind>(row.Int(0));
+    chunk.metric = MetricKindFromNumber(row.Int(5)).value_or(MetricKind::kScalar);
     chunk.name = row.Text(1);
     chunk.rank = static_cast<int32_t>(row.Int(2));
     chunk.Unpack(row.Blob(4), static_cast<size_t>(row.Int(3)));

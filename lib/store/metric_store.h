@@ -7,12 +7,14 @@
 //   3. ordinals  varints: position of the point among all points and progress records of its segment, so that event
 //                streams replay the exact order when the segment is gone: the first, then differences
 //   4. values    IEEE 754 doubles, little-endian
-// Progress records are chunks of kind 1: times, ordinals, then {varint length, text} each.
+// Progress reports are chunks of kind 1: times, ordinals, then {varint length, text} each. Records (values that are no
+// numbers) are chunks of kind 2, all of one `metric_kind`: steps, times, ordinals, then {varint length, text} each.
 // A segment's chunks and its row in `metric_segments` are committed together, then its file goes: a crash in between
 // leaves a file that the next fold only removes.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,6 +43,9 @@ class MetricStore {
 
   MetricSeries Query(std::string_view run_id, const MetricQuery &query);
   std::vector<MetricSummary> ListNames(std::string_view run_id);
+  // Values of every kind by name, each name's in order of rank and logging (query.recursive and details are the
+  // caller's).
+  std::map<std::string, std::vector<MetricEntry>> Values(std::string_view run_id, const MetricValuesQuery &query);
 
   // For event streams: the segments folded after row `after`, in that order.
   struct FoldedSegment {

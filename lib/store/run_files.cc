@@ -12,7 +12,7 @@
 namespace trainyard {
 namespace {
 
-constexpr std::array<std::string_view, 4> kTrees = {"logs", "outputs", "system_logs", "user_logs"};
+constexpr std::array<std::string_view, 5> kTrees = {"images", "logs", "outputs", "system_logs", "user_logs"};
 
 Error NoFile(std::string_view name) {
   return Error::NotFound("the run has no file '" + std::string(name.substr(0, 200)) + "'",
@@ -44,8 +44,8 @@ std::string RunFiles::Place(std::string_view name) const {
   if (!IsSafeRelativePath(own) || std::find(kTrees.begin(), kTrees.end(), tree) == kTrees.end()) {
     throw Error::InvalidArgument(
         "'" + std::string(name.substr(0, 200)) +
-            "' is not the name of a run's file: it must start with outputs/, logs/, user_logs/ or "
-            "system_logs/ and hold no '..'",
+            "' is not the name of a run's file: it must start with outputs/, logs/, user_logs/, system_logs/ "
+            "or images/ and hold no '..'",
         {{"path", std::string(name.substr(0, 200))}});
   }
   const std::string root = TreePath(layout_, tree);

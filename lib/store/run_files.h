@@ -1,7 +1,7 @@
-// The files of a run under the names of the API: outputs/..., logs/..., user_logs/..., system_logs/... While the run
-// runs outputs/ and logs/ are code/outputs and code/logs. azureml-logs/70_driver_log[_<rank>].txt is accepted for
-// user_logs/std_log[_<rank>].txt, azureml-logs/20_image_build_log.txt for system_logs/environment_build.log. Symlinks
-// are neither listed nor followed out of the run's directory. Thread-safe.
+// The files of a run under the names of the API: outputs/..., logs/..., user_logs/..., system_logs/..., images/...
+// While the run runs outputs/ and logs/ are code/outputs and code/logs. azureml-logs/70_driver_log[_<rank>].txt is
+// accepted for user_logs/std_log[_<rank>].txt, azureml-logs/20_image_build_log.txt for
+// system_logs/environment_build.log. Symlinks are neither listed nor followed out of the run's directory. Thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -7,8 +7,8 @@
 namespace trainyard {
 
 const char kRunColumns[] =
-    "runs.seq, runs.id, experiment, display_name, kind, state, parent_id, compute, job_hash, snapshot_id, rank_count, "
-    "created_ms, started_ms, ended_ms, error, submitter, supervisor";
+    "runs.seq, runs.id, experiment, display_name, kind, state, parent_id, root_id, compute, job_hash, snapshot_id, "
+    "rank_count, created_ms, started_ms, ended_ms, error, submitter, supervisor";
 
 RunRecord ReadRun(const Statement &row) {
   RunRecord run;
@@ -18,16 +18,17 @@ RunRecord ReadRun(const Statement &row) {
   run.kind = static_cast<RunKind>(row.Int(4));
   run.state = static_cast<RunState>(row.Int(5));
   run.parent_id = row.Text(6);
-  run.compute = row.Text(7);
-  run.job_hash = row.Text(8);
-  run.snapshot_id = row.Text(9);
-  run.rank_count = static_cast<int32_t>(row.Int(10));
-  run.created_ms = row.Int(11);
-  run.started_ms = row.Int(12);
-  run.ended_ms = row.Int(13);
-  run.error = ErrorFromText(row.Text(14));
-  run.submitter = IdentityFromText(row.Text(15));
-  run.supervisor = IdentityFromText(row.Text(16));
+  run.root_id = row.Text(7);
+  run.compute = row.Text(8);
+  run.job_hash = row.Text(9);
+  run.snapshot_id = row.Text(10);
+  run.rank_count = static_cast<int32_t>(row.Int(11));
+  run.created_ms = row.Int(12);
+  run.started_ms = row.Int(13);
+  run.ended_ms = row.Int(14);
+  run.error = ErrorFromText(row.Text(15));
+  run.submitter = IdentityFromText(row.Text(16));
+  run.supervisor = IdentityFromText(row.Text(17));
   return run;
 }
 

@@ -161,15 +161,16 @@ int64_t Insert(Connection &db, const RunRecord &run) {
       .Bind(run.created_ms)
       .Run();
   db.Prepare(
-        "INSERT INTO runs (id, experiment, display_name, kind, state, parent_id, compute, job_hash, snapshot_id, "
-        "rank_count, "
-        "created_ms, started_ms, ended_ms, error, submitter, supervisor) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
+        "INSERT INTO runs (id, experiment, display_name, kind, state, parent_id, root_id, compute, job_hash, "
+        "snapshot_id, rank_count, created_ms, started_ms, ended_ms, error, submitter, supervisor) VALUES "
+        "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
       .Bind(run.id)
       .Bind(run.experiment)
       .Bind(run.display_name)
       .Bind(static_cast<int64_t>(run.kind))
       .Bind(static_cast<int64_t>(run.state))
       .Bind(run.parent_id)
+      .Bind(run.root_id)
       .Bind(run.compute)
       .Bind(run.job_hash)
       .Bind(run.snapshot_id)
@@ -189,6 +190,26 @@ int64_t Insert(Connection &db, const RunRecord &run) {
       .Bind(run.created_ms)
       .Run();
   return seq;
+}
+
+// Of a new run; throws unless its parent can have children.
+std::string RootOf(Connection &db, const RunRecord &run) {
+  if (run.parent_id.empty()) return "";
+  if (run.parent_id == run.id) {
+    throw Error::InvalidArgument("run '" + run.id + "' cannot be its own parent", {{"run_id", run.id}});
+  }
+  auto query = db.Prepare("SELECT root_id, state FROM runs WHERE id = ?");
+  query.Bind(run.parent_id);
+  if (!query.Step()) {
+    throw Error::NotFound("there is no run '" + run.parent_id.substr(0, 80) + "' in the workspace to be the parent",
+                          {{"run_id", run.parent_id}});
+  }
+  const auto state = static_cast<RunState>(query.Int(1));
+  if (state == RunState::kCancelRequested || state == RunState::kCanceled) {
+    throw Error::InvalidState("run '" + run.parent_id + "' was canceled: it cannot have new children",
+                              {{"run_id", run.parent_id}});
+  }
+  return query.Text(0).empty() ? run.parent_id : query.Text(0);
 }
 
 void CheckDisplayName(const std::string &name) {
@@ -218,6 +239,7 @@ RunStore::Created RunStore::Create(const RunRecord &given, const std::vector<Run
     }
     RunRecord run = given;
     run.state = RunState::kNotStarted;
+    run.root_id = RootOf(db, run);
     if (run.created_ms == 0) run.created_ms = NowUnixMs();
     const int64_t seq = Insert(db, run);
     PutTags(db, seq, run.tags);
@@ -264,24 +286,35 @@ RunPage RunStore::List(const RunFilter &filter) {
   };
   if (!filter.experiment.empty()) text(" AND experiment = ?", filter.experiment);
   if (!filter.parent_id.empty()) text(" AND parent_id = ? AND parent_id <> ''", filter.parent_id);
-  const auto pair = [&](const char *table, const std::string &key, const std::string &value) {
-    if (key.empty()) return;
-    text((" AND EXISTS (SELECT 1 FROM " + std::string(table) + " p WHERE p.run_seq = runs.seq AND p.key = ?").c_str(),
-         key);
-    if (!value.empty()) text(" AND p.value = ?", value);
-    sql += ")";
+  if (!filter.ancestor_id.empty()) {
+    text(
+        " AND id IN (WITH RECURSIVE below(id) AS (SELECT id FROM runs WHERE parent_id = ? AND parent_id <> '' UNION "
+        "SELECT r.id FROM runs r JOIN below b ON r.parent_id = b.id WHERE r.parent_id <> '') SELECT id FROM below)",
+        filter.ancestor_id);
+  }
+  if (filter.top_level) sql += " AND parent_id = ''";
+  const auto pairs = [&](const char *table, const std::vector<PairCondition> &conditions) {
+    for (const PairCondition &pair : conditions) {
+      text((" AND EXISTS (SELECT 1 FROM " + std::string(table) + " p WHERE p.run_seq = runs.seq AND p.key = ?").c_str(),
+           pair.key);
+      if (pair.value) text(" AND p.value = ?", *pair.value);
+      sql += ")";
+    }
   };
-  pair("run_tags", filter.tag_key, filter.tag_value);
-  pair("run_properties", filter.property_key, filter.property_value);
+  pairs("run_tags", filter.tags);
+  pairs("run_properties", filter.properties);
   std::vector<int64_t> numbers;
-  if (!filter.states.empty()) {
-    sql += " AND state IN (";
-    for (size_t i = 0; i < filter.states.size(); ++i) {
+  const auto one_of = [&](const char *column, const auto &values) {
+    if (values.empty()) return;
+    sql += std::string(" AND ") + column + " IN (";
+    for (size_t i = 0; i < values.size(); ++i) {
       sql += i == 0 ? "?" : ",?";
-      numbers.push_back(static_cast<int64_t>(filter.states[i]));
+      numbers.push_back(static_cast<int64_t>(values[i]));
     }
     sql += ")";
-  }
+  };
+  one_of("state", filter.states);
+  one_of("kind", filter.kinds);
   const auto number = [&](const char *condition, int64_t value) {
     sql += condition;
     numbers.push_back(value);

@@ -50,8 +50,9 @@ class RunStore {
     RunRecord run;
     bool existed = false;  // same id, same job hash: the run that was there
   };
-  // Stores `run` (state kNotStarted whatever it says, created_ms 0 = now) and then makes the moves of `states`. Another
-  // job under the same id is Error kAlreadyExists. Makes the run's directory (with user_logs, system_logs, journal,
+  // Stores `run` (state kNotStarted whatever it says, created_ms 0 = now, root_id of its parent) and then makes the
+  // moves of `states`. A parent that is not there is Error kNotFound, one that was canceled kInvalidState. Another job
+  // under the same id is Error kAlreadyExists. Makes the run's directory (with user_logs, system_logs, journal,
   // control). `inside` is called within the transaction of a new run: what it does happens in the order in which runs
   // are created, and what it throws keeps the run from being.
   Created Create(const RunRecord &run, const std::vector<RunState> &states = {},

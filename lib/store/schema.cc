@@ -3,7 +3,7 @@
 namespace trainyard {
 
 // runs.seq orders runs by creation, whatever the clock said. JSON columns (error, submitter, supervisor) are values
-// that are read and written whole.
+// that are read and written whole. runs.parent_id is '' for a run without a parent, runs.root_id then too.
 const char kSchema[] = R"sql(
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 
@@ -17,6 +17,7 @@ CREATE TABLE runs (
   kind INTEGER NOT NULL,
   state INTEGER NOT NULL,
   parent_id TEXT NOT NULL,
+  root_id TEXT NOT NULL,
   compute TEXT NOT NULL,
   job_hash TEXT NOT NULL,
   snapshot_id TEXT NOT NULL,
@@ -31,6 +32,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_experiment ON runs (experiment, seq);
 CREATE INDEX runs_by_state ON runs (state, seq);
 CREATE INDEX runs_by_parent ON runs (parent_id, seq) WHERE parent_id <> '';
+CREATE INDEX runs_without_parent ON runs (seq) WHERE parent_id = '';
 
 CREATE TABLE run_jobs (run_seq INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE, job_json TEXT NOT NULL);
 
@@ -78,6 +80,7 @@ CREATE TABLE metric_segments (
 CREATE TABLE metric_chunks (
   id INTEGER PRIMARY KEY,
   kind INTEGER NOT NULL,
+  metric_kind INTEGER NOT NULL,
   name_id INTEGER REFERENCES metric_names ON DELETE CASCADE,
   segment_id INTEGER NOT NULL REFERENCES metric_segments ON DELETE CASCADE,
   rank INTEGER NOT NULL,
@@ -96,7 +99,8 @@ CREATE TABLE metric_chunks (
 );
 CREATE INDEX metric_chunks_by_segment ON metric_chunks (segment_id, first_ordinal, last_ordinal);
 CREATE INDEX metric_chunks_by_name ON metric_chunks
-  (name_id, rank, segment_id, first_ordinal, min_step, max_step, count, min_value, max_value, last_time, last_step, last_value);
+  (name_id, rank, segment_id, first_ordinal, metric_kind, min_step, max_step, count, min_value, max_value, last_time,
+   last_step, last_value);
 
 CREATE TABLE model_names (name TEXT PRIMARY KEY, last_version INTEGER NOT NULL) WITHOUT ROWID;
 

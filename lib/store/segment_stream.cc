@@ -1,9 +1,11 @@
 #include "store/segment_stream.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "store/journal_format.h"
 #include "util/error.h"
+#include "util/text.h"
 
 namespace trainyard {
 namespace {
@@ -16,6 +18,15 @@ Event MetricEvent(const SegmentId &id, std::string_view name, const MetricPoint 
   event.time_ms = point.time_ms;
   event.step = point.step;
   event.value = point.value;
+  return event;
+}
+
+Event RecordEvent(const SegmentId &id, std::string_view name, MetricKind kind, const MetricPoint &point,
+                  std::string_view text) {
+  Event event = MetricEvent(id, name, point);
+  event.metric_kind = kind;
+  event.value = std::numeric_limits<double>::quiet_NaN();
+  event.text = SanitizeUtf8(text);
   return event;
 }
 
@@ -41,10 +52,13 @@ class LiveStream : public SegmentStream {
     JournalRecord record;
     while (out->size() - before < kEnough && reader_.Next(&record)) {
       EventCursor::Place after{record.offset, record.ordinal, record.ordinal};
-      if (record.kind == JournalRecord::Kind::kProgress) {
+      if (record.kind != JournalRecord::Kind::kPoints) {
         if (record.ordinal < next_) continue;
         after.ordinal = next_ = record.ordinal + 1;
-        out->push_back({ProgressEvent(id_, record.time_ms, record.text), after});
+        const bool progress = record.kind == JournalRecord::Kind::kProgress;
+        out->push_back({progress ? ProgressEvent(id_, record.time_ms, record.text)
+                                 : RecordEvent(id_, record.name, record.metric, record.points.front(), record.text),
+                        after});
         continue;
       }
       for (const MetricPoint &point : record.points) {
@@ -93,10 +107,7 @@ class FoldedStream : public SegmentStream {
       }
       if (first == nullptr) break;
       place_.ordinal = first->Ordinal() + 1;
-      const MetricPoint &point = first->chunk.points[first->at];
-      out->push_back({first->chunk.progress ? ProgressEvent(id_, point.time_ms, first->chunk.texts[first->at])
-                                            : MetricEvent(id_, first->chunk.name, point),
-                      place_});
+      out->push_back({first->Event(id_), place_});
       if (++first->at == first->chunk.ordinals.size()) open_.erase(open_.begin() + (first - open_.data()));
     }
     return out->size() > before;
@@ -109,6 +120,12 @@ class FoldedStream : public SegmentStream {
     MetricChunk chunk;
     size_t at = 0;
     int64_t Ordinal() const { return chunk.ordinals[at]; }
+    trainyard::Event Event(const SegmentId &id) const {
+      const MetricPoint &point = chunk.points[at];
+      if (chunk.kind == MetricChunk::Kind::kPoints) return MetricEvent(id, chunk.name, point);
+      if (chunk.kind == MetricChunk::Kind::kProgress) return ProgressEvent(id, point.time_ms, chunk.texts[at]);
+      return RecordEvent(id, chunk.name, chunk.metric, point, chunk.texts[at]);
+    }
   };
 
   MetricStore *store_;

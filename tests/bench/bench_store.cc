@@ -115,7 +115,7 @@ void Runs(Store *store) {
   page("store_list_page_of_100_in_10000", {});
   page("store_list_by_experiment", {.experiment = "exp3"});
   page("store_list_by_state", {.states = {RunState::kFailed}});
-  page("store_list_by_tag", {.tag_key = "k", .tag_value = "42"});
+  page("store_list_by_tag", {.tags = {{"k", "42"}}});
   RunFilter deep;
   deep.page_token = "200";
   page("store_list_last_page", deep);

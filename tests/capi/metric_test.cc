@@ -1,8 +1,9 @@
-// run.h, metrics: logged by a rank that uses the library, by the host, and by the supervisor.
+// metric.h: logged by a rank that uses the library, by the host, and by the supervisor.
 #include <algorithm>
 #include <cmath>
 
 #include "capi/api.h"
+#include "util/json.h"
 
 namespace trainyard_test {
 namespace {
@@ -119,6 +120,73 @@ TEST_F(MetricRunTest, AKilledRankLosesNothing) {
                            "done; kill -9 $!; exit 4");
   EXPECT_EQ(Wait(run), TY_RUN_FAILED);
   EXPECT_EQ(Values(run, "loss").size(), 1000U) << err.message() << Log(run);
+}
+
+// Values of every kind, from a rank that is killed without warning after it logged them.
+TEST_F(MetricRunTest, RecordsSurviveAKill) {
+  WriteAll(directory / "cat.png", "not really a picture");
+  const TyRun run = Submit(std::string("'") + RANK_PROGRAM + "' records '" + (directory / "cat.png") +
+                           "' /none & while ! grep -q logged ../user_logs/std_log.txt; do sleep 0.01; done; "
+                           "kill -9 $!; exit 4");
+  EXPECT_EQ(Wait(run), TY_RUN_FAILED);
+  Text text;
+  ASSERT_OK(ty_run_get_metrics_json(run, nullptr, text.out(), err));
+  const auto all = trainyard::Json::Parse(text.str(), "metrics");
+  EXPECT_EQ(all.size(), 10U) << text.str();
+  EXPECT_EQ(all.GetDouble("loss"), 0.5);
+  EXPECT_EQ(all.GetString("note"), "from a rank");
+  EXPECT_EQ(all.Get("list").Dump(), R"([1,2,"x"])");
+  EXPECT_EQ(all.Get("row").Dump(), R"({"a":[1,2],"b":["x",null]})");
+  EXPECT_EQ(all.Get("table").Dump(), R"({"c":[1,2],"d":[3,4]})");
+  EXPECT_EQ(all.Get("matrix").Get("data").Get("matrix").Dump(), "[[5]]");
+  for (const char *name : {"accuracy", "predictions", "residuals"}) {
+    EXPECT_EQ(all.Get(name).GetString("schema_version"), "v1") << name;
+  }
+  const std::string image = all.GetString("image");
+  EXPECT_TRUE(image.starts_with("images/image_") && image.ends_with(".png")) << image;
+  EXPECT_OK(ty_run_download_file(run, image.c_str(), (directory / "back.png").c_str(), err));
+  EXPECT_EQ(ReadAll(directory / "back.png"), "not really a picture");
+  List files;
+  EXPECT_OK(ty_run_list_files(run, "images/", files.out(), err));
+  EXPECT_EQ(files.strings(), std::vector<std::string>{image});
+  ASSERT_OK(ty_run_get_metrics_json(run, R"({"name":"image","details":true})", text.out(), err));
+  const auto value = trainyard::Json::Parse(text.str(), "metrics").Get("image").Get("values").Items().at(0);
+  EXPECT_EQ(value.Get("value").GetString("caption"), "a caption");
+  EXPECT_EQ(value.GetInt64("step"), 3);
+  ASSERT_OK(ty_run_get_metrics_json(run, R"({"kinds":["text","list"]})", text.out(), err));
+  EXPECT_EQ(text.str(), R"({"list":[1,2,"x"],"note":"from a rank"})");
+  ASSERT_OK(ty_run_get_metrics_json(run, R"({"rank":-1,"prefix":"system/host"})", text.out(), err));
+  EXPECT_NE(text.str().find("system/host_memory_bytes"), std::string::npos) << text.str();
+  ASSERT_OK(ty_run_list_metrics_json(run, text.out(), err));
+  EXPECT_NE(text.str().find(R"("name":"table","kind":"table","count":1)"), std::string::npos) << text.str();
+  EXPECT_EQ(ty_run_get_metrics_json(run, R"({"kind":"text"})", text.out(), err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_OK(ty_run_get_metric(run, "note", nullptr, series.out(), err));
+  EXPECT_EQ(ty_metric_series_size(series), 0U) << "no numbers";
+}
+
+TEST_F(MetricRunTest, LimitsAreErrorsThatNameThem) {
+  TyRun run;
+  ASSERT_OK(ty_run_start(workspace, "tests", nullptr, run.out(), err));
+  std::string list = "[0";
+  for (int i = 0; i < 250; ++i) list += ",1";
+  EXPECT_EQ(ty_run_log_list(run, "m", (list + "]").c_str(), -1, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_NE(err.message().find("at most 250 entries"), std::string::npos) << err.message();
+  EXPECT_EQ(ty_run_log_row(run, "m", R"({"a":[1]})", -1, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_EQ(ty_run_log_text(run, "m", std::string(65537, 'x').c_str(), -1, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_EQ(ty_run_log_text(run, std::string(256, 'n').c_str(), "x", -1, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_EQ(ty_run_log_text(run, "m", "x", -2, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_EQ(ty_run_log_image(run, "m", (directory / "none.png").c_str(), nullptr, -1, err), TY_ERR_NOT_FOUND);
+  EXPECT_EQ(ty_run_log_residuals(run, "m", "{}", -1, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_OK(ty_run_log_metric(run, "number", 1, -1, err));
+  EXPECT_EQ(ty_run_log_row(run, "number", R"({"a":1})", -1, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_NE(err.message().find("another kind"), std::string::npos) << err.message();
+  EXPECT_OK(ty_run_complete(run, err));
+  EXPECT_EQ(Names(run), std::vector<std::string>{"number"});
+  List files;
+  EXPECT_OK(ty_run_list_files(run, "images/", files.out(), err));
+  EXPECT_EQ(files.strings(), std::vector<std::string>{});
+  EXPECT_STREQ(ty_metric_kind_name(TY_METRIC_CONFUSION_MATRIX), "confusion_matrix");
+  EXPECT_STREQ(ty_metric_kind_name(77), "unknown");
 }
 
 TEST_F(MetricRunTest, TheSupervisorRecordsMemoryAndCpu) {

@@ -165,6 +165,8 @@ class NullArguments : public WorkspaceTest {
     AddDistribution();
     AddJob();
     AddRun();
+    AddMetric();
+    AddHostAndChildRun();
     AddRunContent();
     AddEvents();
     AddModel();
@@ -241,6 +243,7 @@ class NullArguments : public WorkspaceTest {
     table.AddPlain("ty_job_free", [] { ty_job_free(nullptr); });
     table.Add("ty_job_set_run_id", &ty_job_set_run_id, In("job", jb), Any(nullptr));
     table.Add("ty_job_set_display_name", &ty_job_set_display_name, In("job", jb), Any(nullptr));
+    table.Add("ty_job_set_parent", &ty_job_set_parent, In("job", jb), Any(nullptr));
     table.Add("ty_job_add_argument", &ty_job_add_argument, In("job", jb), In("argument", "a"));
     table.Add("ty_job_set_script_parameter", &ty_job_set_script_parameter, In("job", jb), In("name", "--n"),
               Any(nullptr));
@@ -281,9 +284,29 @@ class NullArguments : public WorkspaceTest {
     table.Add("ty_run_to_json", &ty_run_to_json, In("run", rn), Out("out_json", &text));
     table.Add("ty_run_log_read", &ty_run_log_read, In("run", rn), Any(0), Any(uint64_t{0}),
               In("buffer", static_cast<void *>(buffer)), Any(sizeof buffer), Out("out_read", &size));
+  }
+
+  void AddMetric() {
+    ty_run *rn = run.get();
     table.Add("ty_run_log_metric", &ty_run_log_metric, In("run", rn), In("name", "n"), Any(1.0), Any(int64_t{-1}));
     table.Add("ty_run_log_metrics", &ty_run_log_metrics, In("run", rn), In("name", "n"), In("values", &value),
               Any(nullptr), Any(size_t{1}));
+    table.AddPlain("ty_metric_kind_name", [] {});
+    table.Add("ty_run_log_text", &ty_run_log_text, In("run", rn), In("name", "n"), In("text", "t"), Any(int64_t{-1}));
+    const auto add_value = [&](const char *name, auto function, const char *json) {
+      table.Add(name, function, In("run", rn), In("name", "n"), In("json", json), Any(int64_t{-1}));
+    };
+    add_value("ty_run_log_list", &ty_run_log_list, "[]");
+    add_value("ty_run_log_row", &ty_run_log_row, "{}");
+    add_value("ty_run_log_table", &ty_run_log_table, "{}");
+    add_value("ty_run_log_confusion_matrix", &ty_run_log_confusion_matrix, "{}");
+    add_value("ty_run_log_accuracy_table", &ty_run_log_accuracy_table, "{}");
+    add_value("ty_run_log_predictions", &ty_run_log_predictions, "{}");
+    add_value("ty_run_log_residuals", &ty_run_log_residuals, "{}");
+    table.Add("ty_run_log_image", &ty_run_log_image, In("run", rn), In("name", "n"), In("path", location.c_str()),
+              Any(nullptr), Any(int64_t{-1}));
+    table.Add("ty_run_list_metrics_json", &ty_run_list_metrics_json, In("run", rn), Out("out_json", &text));
+    table.Add("ty_run_get_metrics_json", &ty_run_get_metrics_json, In("run", rn), Any(nullptr), Out("out_json", &text));
     table.Add("ty_run_log_progress", &ty_run_log_progress, In("run", rn), In("json", "{}"));
     table.Add("ty_run_flush", &ty_run_flush, In("run", rn));
     table.Add("ty_run_list_metrics", &ty_run_list_metrics, In("run", rn), Out("out_names", &list));
@@ -300,8 +323,31 @@ class NullArguments : public WorkspaceTest {
     table.AddPlain("ty_metric_series_free", [] { ty_metric_series_free(nullptr); });
   }
 
+  void AddHostAndChildRun() {
+    ty_run *rn = run.get();
+    table.Add("ty_run_start", &ty_run_start, In("workspace", workspace.get()), In("experiment", "e"), Any(nullptr),
+              Out("out_run", &run_out));
+    table.Add("ty_run_complete", &ty_run_complete, In("run", rn));
+    table.Add("ty_run_fail", &ty_run_fail, In("run", rn), Any(nullptr), Any(nullptr));
+    table.Add("ty_run_start_child", &ty_run_start_child, In("parent", rn), Any(nullptr), Out("out_run", &run_out));
+    table.Add("ty_run_submit_child", &ty_run_submit_child, In("parent", rn), In("job", job.get()),
+              Out("out_run", &run_out));
+    table.Add("ty_run_list_children", &ty_run_list_children, In("run", rn), Any(0), Any(nullptr),
+              Out("out_ids", &list));
+    table.Add("ty_run_list_children_json", &ty_run_list_children_json, In("run", rn), Any(0), Any(nullptr),
+              Out("out_json", &text));
+  }
+
   void AddRunContent() {
     ty_run *rn = run.get();
+    table.Add("ty_run_set_tags", &ty_run_set_tags, In("run", rn), In("json", "{}"));
+    table.Add("ty_run_set_properties", &ty_run_set_properties, In("run", rn), In("json", "{}"));
+    table.Add("ty_run_list_tags", &ty_run_list_tags, In("run", rn), Out("out_json", &text));
+    table.Add("ty_run_list_properties", &ty_run_list_properties, In("run", rn), Out("out_json", &text));
+    table.Add("ty_run_upload_folder", &ty_run_upload_folder, In("run", rn), In("name", "outputs/n"),
+              In("path", location.c_str()));
+    table.Add("ty_run_get_all_logs", &ty_run_get_all_logs, In("run", rn), In("destination", location.c_str()),
+              OptionalOut(&list));
     table.Add("ty_run_set_tag", &ty_run_set_tag, In("run", rn), In("key", "k"), Any(nullptr));
     table.Add("ty_run_set_property", &ty_run_set_property, In("run", rn), In("key", "k"), In("value", "v"));
     table.Add("ty_run_get_tag", &ty_run_get_tag, In("run", rn), In("key", "k"), Out("out_value", &text));

@@ -5,9 +5,12 @@
  *   submit-and-die <workspace> <run id> <line>   submits a shell line and kills itself at once
  *   wait <workspace> <run id>                    waits for the run; prints its final state
  *   lines <workspace> <run id> <cursor>          prints the log lines after the cursor ("" = all)
- *   as-host <how> <workspace>                    submits `echo hello`, waits, prints the final state and the log, as
- *     a host that: ignores-sigchld; reaps (all children, all the time); has-no-descriptors (0 to 2); blocks-signals;
- *     has-children (of its own)
+ *   start <workspace> <run id> <how> [<file>]    starts a run of its own, logs to it, prints "started" and ends without
+ * a word: exit; or fork: a child of its lives until the file exists log <workspace> <run id> <name> <value>      logs a
+ * metric; prints the status complete, cancel <workspace> <run id>        asks for it; prints the status as-host <how>
+ * <workspace>                    submits `echo hello`, waits, prints the final state and the log, as a host that:
+ * ignores-sigchld; reaps (all children, all the time); has-no-descriptors (0 to 2); blocks-signals; has-children (of
+ * its own)
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -141,8 +144,41 @@ static int as_host(const char *how, const char *path) {
   return result;
 }
 
+static void live_until(const char *file) {
+  for (int fd = 0; fd < 3; ++fd) close(fd);
+  for (int i = 0; i < 6000 && access(file, F_OK) != 0; ++i) usleep(10000);
+  _exit(0);
+}
+
+static int start_and_die(const char *path, const char *id, const char *how, const char *file) {
+  ty_workspace *workspace = open_workspace(path);
+  ty_run *run = NULL;
+  char options[256];
+  snprintf(options, sizeof options, "{\"run_id\":\"%s\"}", id);
+  check(ty_run_start(workspace, "other", options, &run, &error));
+  check(ty_run_log_metric(run, "loss", 1, -1, &error));
+  check(ty_run_log_metric(run, "loss", 2, -1, &error));
+  check(ty_run_log_row(run, "row", "{\"a\":1}", -1, &error));
+  if (strcmp(how, "fork") == 0 && fork() == 0) live_until(file);
+  fprintf(out, "started\n");
+  fflush(out);
+  kill(getpid(), SIGKILL);
+  return 0;
+}
+
+static int tell(ty_status status) {
+  fprintf(out, "%s\n", ty_status_name(status));
+  return 0;
+}
+
 static int command(int argc, char **argv) {
   const char *what = argv[1];
+  if (argc >= 5 && strcmp(what, "start") == 0)
+    return start_and_die(argv[2], argv[3], argv[4], argc > 5 ? argv[5] : NULL);
+  if (argc == 6 && strcmp(what, "log") == 0)
+    return tell(ty_run_log_metric(get_run(argv[2], argv[3]), argv[4], atof(argv[5]), -1, &error));
+  if (argc == 4 && strcmp(what, "complete") == 0) return tell(ty_run_complete(get_run(argv[2], argv[3]), &error));
+  if (argc == 4 && strcmp(what, "cancel") == 0) return tell(ty_run_cancel(get_run(argv[2], argv[3]), &error));
   if (argc == 3 && strcmp(what, "open-unprivileged") == 0) return open_unprivileged(argv[2]);
   if (argc == 6 && strcmp(what, "register") == 0) return register_versions(argv[2], argv[3], argv[4], atoi(argv[5]));
   if (argc == 5 && strcmp(what, "submit-and-die") == 0) {

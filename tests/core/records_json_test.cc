@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/metric_value.h"
 #include "util/error.h"
 
 namespace trainyard {
@@ -31,11 +32,22 @@ TEST(RunToJson, UnknownTimesAreNullAndTheErrorIsThere) {
 
 TEST(RunFilter, ReadsEveryCondition) {
   const RunFilter filter = RunFilterFromJson(
-      R"({"experiment":"e","states":["Running","Queued"],"tag":"k","property":{"p":"v"},"parent":"r","created_from_ms":1,"created_to_ms":2})");
+      R"({"experiment":"e","states":["Running","Queued"],"kinds":["host"],"tag":"k","property":{"p":"v","q":null},)"
+      R"("parent":"r","created_from_ms":1,"created_to_ms":2})");
   EXPECT_EQ(filter.experiment, "e");
   EXPECT_EQ(filter.states, (std::vector<RunState>{RunState::kRunning, RunState::kQueued}));
-  EXPECT_EQ(filter.tag_key, "k");
-  EXPECT_EQ(filter.property_value, "v");
+  EXPECT_EQ(filter.kinds, std::vector<RunKind>{RunKind::kHost});
+  ASSERT_EQ(filter.tags.size(), 1U);
+  EXPECT_EQ(filter.tags[0].key, "k");
+  EXPECT_EQ(filter.tags[0].value, std::nullopt);
+  ASSERT_EQ(filter.properties.size(), 2U);
+  EXPECT_EQ(filter.properties[0].value, "v");
+  EXPECT_EQ(filter.properties[1].value, std::nullopt);
+  EXPECT_FALSE(filter.top_level);
+  EXPECT_TRUE(RunFilterFromJson("").top_level);
+  EXPECT_TRUE(RunFilterFromJson("{}").top_level);
+  EXPECT_FALSE(RunFilterFromJson(R"({"include_children":true})").top_level);
+  EXPECT_FALSE(RunFilterFromJson(R"({"ancestor":"r"})").top_level);
   EXPECT_EQ(filter.parent_id, "r");
   EXPECT_EQ(filter.created_to_ms, 2);
 }
@@ -51,7 +63,8 @@ TEST(RunFilter, NamesWhatIsWrong) {
   };
   EXPECT_THAT(message(R"({"states":["running"]})"), HasSubstr("did you mean 'Running'?"));
   EXPECT_THAT(message(R"({"tags":"x"})"), HasSubstr("'tag'"));
-  EXPECT_THAT(message(R"({"tag":{"a":"1","b":"2"}})"), HasSubstr("one key"));
+  EXPECT_THAT(message(R"({"tag":{"a":1}})"), HasSubstr("filter.tag.a"));
+  EXPECT_THAT(message(R"({"kinds":["trian"]})"), HasSubstr("did you mean 'train'?"));
 }
 
 TEST(MetricQuery, ReadsEveryCondition) {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/job.h"
+#include "core/metric_value.h"
 #include "core/records_json.h"
 #include "fuzz/fuzz.h"
 #include "util/error.h"

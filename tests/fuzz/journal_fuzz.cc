@@ -31,6 +31,13 @@ std::string Points(uint32_t id, size_t count) {
   return payload;
 }
 
+std::string Record(uint32_t id, uint32_t metric, const std::string &json) {
+  std::string payload(journal::kRecordHead, '\1');
+  journal::Store(payload.data(), id);
+  journal::Store(payload.data() + 20, metric);
+  return payload + json;
+}
+
 // One file in memory, written anew for each input.
 int File() {
   static const int fd = memfd_create("journal", MFD_CLOEXEC);
@@ -44,13 +51,19 @@ extern "C" void TrainyardFuzzSetUp(fuzz::Corpus *corpus) {
   const std::string name = Frame(journal::kKindName, std::string("\0\0\0\0loss", 8));
   const std::string body = name + Frame(journal::kKindPoints, Points(0, 1)) +
                            Frame(journal::kKindPoints, Points(0, 3)) +
-                           Frame(journal::kKindProgress, std::string(12, '\0') + "{}") + Frame(9, "unknown");
+                           Frame(journal::kKindProgress, std::string(12, '\0') + "{}") +
+                           Frame(journal::kKindRecord, Record(0, 4, R"({"a":1})")) +
+                           Frame(journal::kKindRecord, Record(7, 2, "\"text\"")) + Frame(9, "unknown");
   for (char mode = 0; mode < 4; ++mode) {
     corpus->seeds.push_back(mode + body);
     corpus->seeds.push_back(mode + body.substr(0, body.size() - 5));
   }
-  corpus->dictionary = {"tyjf", name, Frame(journal::kKindPoints, Points(1, 2)),
-                        Frame(journal::kKindName, std::string("\0\0\0\1", 4))};
+  corpus->dictionary = {"tyjf",
+                        name,
+                        Frame(journal::kKindPoints, Points(1, 2)),
+                        Frame(journal::kKindName, std::string("\0\0\0\1", 4)),
+                        Frame(journal::kKindRecord, Record(0, 99, "{}")),
+                        Frame(journal::kKindRecord, "short")};
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -72,6 +85,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     int64_t points = 0;
     uint64_t offset = 0;
     while (reader.Next(&record)) {
+      if (record.kind == JournalRecord::Kind::kRecord && record.points.size() != 1) abort();
       if (record.offset < journal::kHeaderSize || record.offset >= file.size() || record.ordinal != points) abort();
       points += record.kind == JournalRecord::Kind::kProgress ? 1 : static_cast<int64_t>(record.points.size());
       offset = record.offset;

@@ -32,7 +32,8 @@ TEST_F(RunTest, CompletesWithOutputsAndMetrics) {
   EXPECT_GT(run.started_ms, 0);
   EXPECT_GE(run.ended_ms, run.started_ms);
   EXPECT_EQ(run.properties.at("trainyard.processes_left"), "0");
-  EXPECT_THAT(driver_->ListMetrics(run.id), testing::Contains("system/memory_bytes"));
+  EXPECT_THAT(driver_->ListMetrics(run.id),
+              testing::Contains(testing::Field(&MetricSummary::name, "system/memory_bytes")));
   EXPECT_EQ(History(run.id),
             (std::vector<RunState>{RunState::kNotStarted, RunState::kStarting, RunState::kPreparing, RunState::kQueued,
                                    RunState::kRunning, RunState::kFinalizing, RunState::kCompleted}));

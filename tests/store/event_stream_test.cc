@@ -26,7 +26,7 @@ std::string Describe(const Event &event) {
     case kEventLog:
       return "log" + std::to_string(event.rank) + ":" + event.text;
     case kEventMetric:
-      return event.name + "@" + std::to_string(event.step);
+      return event.name + "@" + std::to_string(event.step) + event.text;
     default:
       return "progress:" + event.text;
   }
@@ -87,6 +87,7 @@ TEST_F(EventStreamTest, CursorsGoOnAnywhereAlsoAfterFolding) {
     for (int i = 0; i < 60; ++i) {
       writer.Append("a", i);
       writer.AppendBatch("b", batch);
+      if (i % 7 == 0) writer.Record(MetricKind::kRow, "rows", R"({"i":)" + std::to_string(i) + "}");
       if (i % 20 == 0) writer.Progress("{\"i\":" + std::to_string(i) + "}");
       second.Append("c", i);
       Log("line " + std::to_string(i) + "\n");
@@ -120,7 +121,7 @@ TEST_F(EventStreamTest, CursorsGoOnAnywhereAlsoAfterFolding) {
   };
   Strings cursors;
   const auto live = collect("", &cursors);
-  ASSERT_EQ(count(live), 2 + 60 * 8 + 3 + 60 + 60u);
+  ASSERT_EQ(count(live), 2 + 60 * 8 + 9 + 3 + 60 + 60u);
   for (size_t i = 0; i < cursors.size(); i += 13) {
     const auto rest = collect(cursors[i], nullptr);
     ASSERT_EQ(count(rest), cursors.size() - i - 1) << cursors[i];

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <atomic>
+#include <cmath>
 #include <csignal>
 #include <thread>
 
@@ -93,6 +94,63 @@ TEST_P(JournalTest, ReadsWhatWasWritten) {
   EXPECT_TRUE(reader.Finished());
   EXPECT_EQ(reader.skipped_bytes(), 0u);
   EXPECT_EQ(StatusOf([&] { writer.Append("acc", 3); }), Status::kInvalidState);
+}
+
+TEST_P(JournalTest, RecordsAndNumbersShareStepsAndOrdinals) {
+  JournalWriter writer(directory_.path(), 0, 0, Options());
+  writer.Append("v", 1);
+  writer.Record(MetricKind::kText, "v", "\"a\"", std::nullopt, 1000);
+  writer.Record(MetricKind::kRow, "r", R"({"a":1})", 7);
+  writer.Record(MetricKind::kRow, "r", R"({"a":2})");
+  writer.Append("v", 2);
+  JournalReader reader(Segment());
+  JournalRecord record;
+  std::vector<std::tuple<std::string, MetricKind, int64_t, std::string>> got;
+  int64_t ordinal = 0;
+  uint64_t offset = 0;
+  while (reader.Next(&record)) {
+    EXPECT_EQ(record.ordinal, ordinal++);
+    ASSERT_EQ(record.points.size(), 1u);
+    EXPECT_EQ(std::isnan(record.points[0].value), record.kind == JournalRecord::Kind::kRecord);
+    got.emplace_back(record.name, record.metric, record.points[0].step,
+                     record.kind == JournalRecord::Kind::kRecord ? record.text : "");
+    EXPECT_EQ(record.time_ms == 1000, ordinal == 2);
+    if (ordinal == 4) offset = record.offset;
+  }
+  EXPECT_EQ(got, (decltype(got){{"v", MetricKind::kScalar, 0, ""},
+                                {"v", MetricKind::kText, 1, "\"a\""},
+                                {"r", MetricKind::kRow, 7, R"({"a":1})"},
+                                {"r", MetricKind::kRow, 8, R"({"a":2})"},
+                                {"v", MetricKind::kScalar, 2, ""}}));
+  reader.Seek(offset, 3);
+  ASSERT_TRUE(reader.Next(&record));
+  EXPECT_EQ(record.text, R"({"a":2})");
+  EXPECT_EQ(record.name, "r");
+}
+
+TEST_P(JournalTest, ANameHasOneFamilyOfValues) {
+  JournalWriter writer(directory_.path(), 0, 0, Options());
+  writer.Append("v", 1);
+  writer.Record(MetricKind::kList, "v", "[1]");
+  std::string message;
+  EXPECT_EQ(StatusOf([&] { writer.Record(MetricKind::kRow, "v", R"({"a":1})"); }, &message), Status::kInvalidArgument);
+  EXPECT_NE(message.find("'v' has values of another kind"), std::string::npos) << message;
+  writer.Record(MetricKind::kRow, "r", R"({"a":1})");
+  EXPECT_EQ(StatusOf([&] { writer.Append("r", 1); }), Status::kInvalidArgument);
+  EXPECT_EQ(StatusOf([&] { writer.AppendBatch("r", std::vector<double>{1}); }), Status::kInvalidArgument);
+  EXPECT_EQ(StatusOf([&] { writer.Record(MetricKind::kImage, "r", "{}"); }), Status::kInvalidArgument);
+  EXPECT_EQ(StatusOf([&] { writer.Record(MetricKind::kRow, "", "{}"); }), Status::kInvalidArgument);
+  EXPECT_EQ(StatusOf([&] { writer.Record(MetricKind::kRow, "big", std::string((1 << 20) + 1, 'x')); }),
+            Status::kInvalidArgument);
+  writer.Record(MetricKind::kRow, "big", std::string(1 << 20, 'x'));
+  writer.Record(MetricKind::kTable, "r", R"({"a":[1]})");
+  writer.Append("v", 2);
+  JournalReader reader(Segment());
+  JournalRecord record;
+  int count = 0;
+  while (reader.Next(&record)) ++count;
+  EXPECT_EQ(count, 6);
+  EXPECT_EQ(reader.skipped_bytes(), 0u);
 }
 
 TEST_P(JournalTest, GoesOnFromAnEarlierPlace) {

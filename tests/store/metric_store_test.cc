@@ -178,6 +178,83 @@ TEST_F(MetricStoreTest, DownsamplingKeepsExtremes) {
   EXPECT_EQ(StatusOf([&] { metrics().Query("r1", {.name = "x", .downsample_to = 3}); }), Status::kInvalidArgument);
 }
 
+// Values of all kinds, in the order in which they were logged, wherever they are.
+TEST_F(MetricStoreTest, ValuesOfEveryKind) {
+  MakeRun("r1");
+  const auto write = [&](JournalWriter *writer) {
+    for (int i = 0; i < 200; ++i) {
+      writer->Append("mixed", i);
+      writer->Record(MetricKind::kText, "mixed", "\"t" + std::to_string(i) + "\"");
+    }
+    writer->Record(MetricKind::kRow, "row", R"({"a":1})", 5);
+    writer->Record(MetricKind::kRow, "row", R"({"a":2})", 6);
+    writer->Record(MetricKind::kList, "lists", "[1,2]");
+  };
+  auto first = Writer(0, 0, 8192), second = Writer(2);
+  write(first.get());
+  write(second.get());
+  Writer(-1)->Append("system/x", 1);
+  const auto check = [&](const char *when) {
+    SCOPED_TRACE(when);
+    const auto all = metrics().Values("r1", {});
+    EXPECT_EQ(all.size(), 3u);
+    const auto &mixed = all.at("mixed");
+    ASSERT_EQ(mixed.size(), 800u);
+    for (size_t i = 0; i < mixed.size(); ++i) {
+      const int n = static_cast<int>(i % 400) / 2;
+      ASSERT_EQ(mixed[i].rank, i < 400 ? 0 : 2);
+      ASSERT_EQ(mixed[i].point.step, static_cast<int64_t>(i % 400));
+      if (i % 2 == 0) {
+        ASSERT_EQ(mixed[i].kind, MetricKind::kScalar);
+        ASSERT_EQ(mixed[i].point.value, n);
+      } else {
+        ASSERT_EQ(mixed[i].kind, MetricKind::kText);
+        ASSERT_EQ(mixed[i].json, "\"t" + std::to_string(n) + "\"");
+      }
+    }
+    EXPECT_EQ(metrics().Values("r1", {.name = "row", .rank = 2, .first_step = 6}).at("row").size(), 1u);
+    EXPECT_TRUE(metrics().Values("r1", {.name = "row", .first_step = 7}).empty());
+    EXPECT_EQ(metrics().Values("r1", {.kinds = {MetricKind::kText}}).at("mixed").size(), 400u);
+    EXPECT_EQ(metrics().Values("r1", {.prefix = "l"}).size(), 1u);
+    EXPECT_EQ(metrics().Values("r1", {.rank = -1}).at("system/x").size(), 1u);
+    const auto last = metrics().Values("r1", {.name = "mixed", .limit = 3}).at("mixed");
+    ASSERT_EQ(last.size(), 3u);
+    EXPECT_EQ(last[0].json, "\"t198\"");
+    EXPECT_EQ(last[2].json, "\"t199\"");
+    // Numbers alone, as before.
+    EXPECT_EQ(metrics().Query("r1", {.name = "mixed"}).total, 400);
+    EXPECT_EQ(metrics().Query("r1", {.name = "row"}).total, 0);
+    const auto names = metrics().ListNames("r1");
+    ASSERT_EQ(names.size(), 4u);
+    EXPECT_EQ(names[0].kind, MetricKind::kList);
+    EXPECT_EQ(names[1].count, 800);
+    EXPECT_EQ(names[1].maximum, 199);
+    EXPECT_EQ(names[2].kind, MetricKind::kRow);
+    EXPECT_TRUE(std::isnan(names[2].minimum));
+  };
+  check("live");
+  metrics().Fold("r1", false);
+  check("half folded");
+  first.reset();
+  second.reset();
+  EXPECT_GT(metrics().Fold("r1", true).points, 0);
+  EXPECT_TRUE(ListSegments(JournalDir("r1")).empty());
+  check("folded");
+}
+
+// A record that is as large as it may be goes through all of it.
+TEST_F(MetricStoreTest, LargeRecords) {
+  MakeRun("r1");
+  const std::string large = "\"" + std::string(JournalWriter::kMaxRecord - 2, 'x') + "\"";
+  for (int i = 0; i < 5; ++i) Writer(0, 0, 1 << 18)->Record(MetricKind::kText, "t", large);
+  for (const bool folded : {false, true}) {
+    if (folded) metrics().Fold("r1", true);
+    const auto values = metrics().Values("r1", {}).at("t");
+    ASSERT_EQ(values.size(), 5u);
+    for (const MetricEntry &entry : values) EXPECT_EQ(entry.json, large);
+  }
+}
+
 TEST_F(MetricStoreTest, DeletingARunDeletesItsMetrics) {
   MakeRun("r1");
   Writer()->Append("x", 1);

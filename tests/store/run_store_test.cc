@@ -150,10 +150,16 @@ TEST_F(RunStoreTest, ListsFiltersAndPages) {
   EXPECT_EQ(ids({.states = {kFailed}}), "3");
   EXPECT_EQ(ids({.experiment = "odd", .states = {kFailed, kRunning}, .created_from_ms = 1003, .created_to_ms = 1005}),
             "3");
-  EXPECT_EQ(ids({.tag_key = "n", .tag_value = "0"}), "630");
-  EXPECT_EQ(ids({.tag_key = "n"}), "6543210");
-  EXPECT_EQ(ids({.property_key = "p", .property_value = "y"}), "");
+  EXPECT_EQ(ids({.tags = {{"n", "0"}}}), "630");
+  EXPECT_EQ(ids({.tags = {{"n", std::nullopt}}}), "6543210");
+  EXPECT_EQ(ids({.tags = {{"n", "0"}, {"other", std::nullopt}}}), "");
+  EXPECT_EQ(ids({.tags = {{"n", "0"}}, .properties = {{"p", "x"}}}), "630");
+  EXPECT_EQ(ids({.properties = {{"p", "y"}}}), "");
+  EXPECT_EQ(ids({.properties = {{"p", ""}}}), "") << "an empty value is a value";
+  EXPECT_EQ(ids({.kinds = {RunKind::kHost}}), "");
+  EXPECT_EQ(ids({.kinds = {RunKind::kHost, RunKind::kCommand}}), "6543210");
   EXPECT_EQ(ids({.parent_id = "r0"}), "65");
+  EXPECT_EQ(ids({.top_level = true}), "43210");
   std::string paged;
   RunFilter filter{.limit = 3};
   do {
@@ -168,6 +174,39 @@ TEST_F(RunStoreTest, ListsFiltersAndPages) {
   const auto experiments = runs().ListExperiments();
   ASSERT_EQ(experiments.size(), 2u);
   EXPECT_EQ(experiments[0].run_count, 4);
+}
+
+TEST_F(RunStoreTest, ChildrenKnowTheirParentAndRoot) {
+  const auto make = [&](const std::string &id, const std::string &parent) {
+    RunRecord run = Record(id);
+    run.parent_id = parent;
+    return runs().Create(run, {kRunning}).run;
+  };
+  EXPECT_EQ(make("top", "").root_id, "");
+  EXPECT_EQ(make("a", "top").root_id, "top");
+  EXPECT_EQ(make("b", "a").root_id, "top");
+  EXPECT_EQ(make("c", "b").parent_id, "b");
+  make("other", "");
+  make("d", "other");
+  EXPECT_EQ(runs().Get("c").root_id, "top");
+  const auto ids = [&](const RunFilter &filter) {
+    std::vector<std::string> all;
+    for (const RunRecord &run : runs().List(filter).runs) all.push_back(run.id);
+    return all;
+  };
+  EXPECT_THAT(ids({.ancestor_id = "top"}), testing::ElementsAre("c", "b", "a"));
+  EXPECT_THAT(ids({.ancestor_id = "b"}), testing::ElementsAre("c"));
+  EXPECT_THAT(ids({.parent_id = "top"}), testing::ElementsAre("a"));
+  EXPECT_THAT(ids({.ancestor_id = "c"}), testing::ElementsAre());
+  std::string message;
+  EXPECT_EQ(StatusOf([&] { make("x", "x"); }, &message), Status::kInvalidArgument);
+  EXPECT_THAT(message, testing::HasSubstr("its own parent"));
+  EXPECT_EQ(StatusOf([&] { make("x", "none"); }, &message), Status::kNotFound);
+  EXPECT_THAT(message, testing::HasSubstr("'none'"));
+  EXPECT_EQ(runs().Find("x"), std::nullopt);
+  runs().Transition("a", kCancelRequested);
+  EXPECT_EQ(StatusOf([&] { make("x", "a"); }, &message), Status::kInvalidState);
+  EXPECT_THAT(message, testing::HasSubstr("was canceled"));
 }
 
 TEST_F(RunStoreTest, DeleteNeedsAnEndedRun) {

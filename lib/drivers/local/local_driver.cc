@@ -8,10 +8,12 @@
 #include <cstdlib>
 #include <functional>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "core/run_id.h"
 #include "drivers/local/event_follower.h"
+#include "drivers/local/metric_writer.h"
 #include "store/log_tail.h"
 #include "store/prune.h"
 #include "store/run_files.h"
@@ -28,31 +30,6 @@ namespace {
 // How long a watcher sleeps at most before it looks whether the supervisor is still alive: a dead one rings no bell.
 constexpr int64_t kLookEveryMs = 1000;
 constexpr int32_t kPageSize = 1000;
-
-class JournalMetricWriter : public MetricWriter {
- public:
-  // `check` throws when the run takes no more metrics; empty = it need not be asked.
-  JournalMetricWriter(const std::string &directory, int32_t rank, int32_t attempt, std::function<void()> check)
-      : journal_(directory, rank, attempt), check_(std::move(check)) {}
-
-  void Append(std::string_view name, double value, std::optional<int64_t> step) override {
-    if (check_) check_();
-    journal_.Append(name, value, step);
-  }
-  void AppendBatch(std::string_view name, std::span<const double> values, std::span<const int64_t> steps) override {
-    if (check_) check_();
-    journal_.AppendBatch(name, values, steps);
-  }
-  void Progress(std::string_view json) override {
-    if (check_) check_();
-    journal_.Progress(json);
-  }
-  void Flush() override { journal_.Flush(); }
-
- private:
-  JournalWriter journal_;
-  std::function<void()> check_;
-};
 
 // A number in this process's environment, as the launcher sets it for ranks.
 int32_t NumberVariable(const char *name, int32_t fallback) {
@@ -140,16 +117,22 @@ std::vector<std::string> LocalDriver::ListExperiments() {
   return names;
 }
 
-void LocalDriver::SetTag(const std::string &id, const std::string &key, const std::optional<std::string> &value) {
-  if (value) {
-    store()->runs().SetTag(id, key, *value);
-  } else {
-    store()->runs().RemoveTag(id, key);
+void LocalDriver::SetTags(const std::string &id, const std::map<std::string, std::optional<std::string>> &tags) {
+  RunChange change;
+  for (const auto &[key, value] : tags) {
+    if (value) {
+      change.tags[key] = *value;
+    } else {
+      change.removed_tags.push_back(key);
+    }
   }
+  store()->runs().Apply(id, change);
 }
 
-void LocalDriver::SetProperty(const std::string &id, const std::string &key, const std::string &value) {
-  store()->runs().SetProperty(id, key, value);
+void LocalDriver::SetProperties(const std::string &id, const std::map<std::string, std::string> &properties) {
+  RunChange change;
+  change.properties = properties;
+  store()->runs().Apply(id, change);
 }
 
 std::unique_ptr<EventStream> LocalDriver::Events(const std::string &id, std::string_view cursor, uint32_t mask) {
@@ -175,42 +158,58 @@ size_t LocalDriver::ReadRunLog(const std::string &id, int32_t rank, uint64_t off
   return slice.data.size();
 }
 
-std::unique_ptr<MetricWriter> LocalDriver::OpenMetrics(const std::string &id) {
-  // A rank of this very run lives no longer than the run does; anybody else must not write to a run that has ended.
+bool LocalDriver::IsRankOf(const std::string &id) {
   const char *own = std::getenv("TRAINYARD_RUN_ID");  // NOLINT(concurrency-mt-unsafe)
-  const bool is_rank = own != nullptr && id == own;
-  const std::string journal = Layout(location_).Run(id).Journal();
-  if (is_rank) {
-    return std::make_unique<JournalMetricWriter>(journal, NumberVariable("RANK", 0),
-                                                 NumberVariable("TRAINYARD_ATTEMPT", 0), nullptr);
+  return own != nullptr && id == own;
+}
+
+int32_t LocalDriver::RankOfThisProcess() {
+  return NumberVariable("RANK", 0);
+}
+
+std::unique_ptr<MetricWriter> LocalDriver::OpenMetrics(const std::string &id) {
+  const RunLayout paths = Layout(location_).Run(id);
+  // A rank of this very run lives no longer than the run does, and the host of a run ends it itself; anybody else must
+  // not write to a run that has ended.
+  if (IsRankOf(id)) {
+    return WriteMetrics(
+        paths,
+        std::make_shared<JournalWriter>(paths.Journal(), RankOfThisProcess(), NumberVariable("TRAINYARD_ATTEMPT", 0)),
+        nullptr);
   }
+  if (const auto host = HostRun::Find(paths)) return WriteMetrics(paths, host->journal(), nullptr);
   const auto check = [store = store(), id] {
     if (!IsFinal(store->runs().State(id))) return;
     throw Error::InvalidState("run '" + id + "' has ended: metrics can be logged only while it runs", {{"run_id", id}});
   };
   GetState(id);
   check();
-  return std::make_unique<JournalMetricWriter>(journal, 0, 0, check);
+  return WriteMetrics(paths, std::make_shared<JournalWriter>(paths.Journal(), 0, 0), check);
 }
 
-std::vector<std::string> LocalDriver::ListMetrics(const std::string &id) {
-  store()->runs().State(id);  // tells a run that does not exist from one without metrics
-  std::vector<std::string> names;
-  for (const MetricSummary &summary : store()->metrics().ListNames(id)) names.push_back(summary.name);
-  std::sort(names.begin(), names.end());
-  return names;
+std::vector<MetricSummary> LocalDriver::ListMetrics(const std::string &id) {
+  std::vector<MetricSummary> metrics = store()->metrics().ListNames(id);
+  std::sort(metrics.begin(), metrics.end(),
+            [](const MetricSummary &a, const MetricSummary &b) { return a.name < b.name; });
+  return metrics;
 }
 
 MetricSeries LocalDriver::QueryMetric(const std::string &id, const MetricQuery &query) {
   MetricSeries series = store()->metrics().Query(id, query);
   if (series.total == 0) {
-    const std::vector<std::string> names = ListMetrics(id);
+    std::vector<std::string> names;
+    for (const MetricSummary &metric : ListMetrics(id)) names.push_back(metric.name);
     if (std::find(names.begin(), names.end(), query.name) == names.end()) {
       throw Error::NotFound("run '" + id + "' has no metric '" + query.name + "'" + DidYouMean(query.name, names),
                             {{"run_id", id}});
     }
   }
   return series;
+}
+
+std::map<std::string, std::vector<MetricEntry>> LocalDriver::MetricValues(const std::string &id,
+                                                                          const MetricValuesQuery &query) {
+  return store()->metrics().Values(id, query);
 }
 
 std::vector<std::string> LocalDriver::ListFiles(const std::string &id, const std::string &prefix) {
@@ -248,6 +247,29 @@ void LocalDriver::UploadFile(const std::string &id, const std::string &name, con
                 {{"run_id", id}, {"path", name}});
   }
   files.Upload(path, name);
+}
+
+void LocalDriver::UploadFolder(const std::string &id, const std::string &name, const std::string &path) {
+  store()->runs().State(id);
+  const RunFiles files(store()->RunPaths(id));
+  const auto info = Stat(path);
+  if (!info) throw Error::NotFound("there is no folder '" + path + "' to upload", {{"path", path}});
+  if (info->kind != FileInfo::Kind::kDirectory) {
+    throw Error::InvalidArgument("'" + path + "' is not a folder: upload it with ty_run_upload_file", {{"path", path}});
+  }
+  const std::vector<std::string> tree = ListTree(path);
+  std::set<std::string> existing;
+  for (const std::string &file : ListFiles(id, name + "/")) existing.insert(file);
+  for (const std::string &file : tree) {
+    if (!existing.contains(name + "/" + file)) continue;
+    throw Error(Status::kAlreadyExists,
+                "run '" + id + "' has a file '" + name + "/" + file + "' already: choose another name",
+                {{"run_id", id}, {"path", name + "/" + file}});
+  }
+  for (const std::string &file : tree) {
+    const auto entry = Stat(JoinPath(path, file));  // through links, as with a single file
+    if (entry && entry->kind == FileInfo::Kind::kFile) files.Upload(JoinPath(path, file), name + "/" + file);
+  }
 }
 
 void LocalDriver::RestoreSnapshot(const std::string &id, const std::string &directory) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "drivers/driver.h"
+#include "drivers/local/host_run.h"
 #include "drivers/local/settle.h"
 #include "store/store.h"
 
@@ -30,6 +31,8 @@ class LocalDriver : public Driver, public std::enable_shared_from_this<LocalDriv
 
   RunRecord Submit(const std::string &experiment, const Job &job) override;
   std::string Validate(const Job &job) override;
+  RunRecord StartRun(const std::string &experiment, const HostRunOptions &options) override;
+  void EndRun(const std::string &id, RunState state, const RunError &error) override;
   RunRecord GetRun(const std::string &id) override;
   RunState GetState(const std::string &id) override;
   RunState Wait(const std::string &id, int64_t timeout_ms) override;
@@ -38,18 +41,21 @@ class LocalDriver : public Driver, public std::enable_shared_from_this<LocalDriv
   void DeleteRun(const std::string &id) override;
   RunPage ListRuns(const RunFilter &filter) override;
   std::vector<std::string> ListExperiments() override;
-  void SetTag(const std::string &id, const std::string &key, const std::optional<std::string> &value) override;
-  void SetProperty(const std::string &id, const std::string &key, const std::string &value) override;
+  void SetTags(const std::string &id, const std::map<std::string, std::optional<std::string>> &tags) override;
+  void SetProperties(const std::string &id, const std::map<std::string, std::string> &properties) override;
 
   std::unique_ptr<EventStream> Events(const std::string &id, std::string_view cursor, uint32_t mask) override;
   size_t ReadRunLog(const std::string &id, int32_t rank, uint64_t offset, void *buffer, size_t size) override;
   std::unique_ptr<MetricWriter> OpenMetrics(const std::string &id) override;
-  std::vector<std::string> ListMetrics(const std::string &id) override;
+  std::vector<MetricSummary> ListMetrics(const std::string &id) override;
   MetricSeries QueryMetric(const std::string &id, const MetricQuery &query) override;
+  std::map<std::string, std::vector<MetricEntry>> MetricValues(const std::string &id,
+                                                               const MetricValuesQuery &query) override;
   std::vector<std::string> ListFiles(const std::string &id, const std::string &prefix) override;
   void DownloadFile(const std::string &id, const std::string &name, const std::string &destination) override;
   void DownloadFiles(const std::string &id, const std::string &prefix, const std::string &directory) override;
   void UploadFile(const std::string &id, const std::string &name, const std::string &path) override;
+  void UploadFolder(const std::string &id, const std::string &name, const std::string &path) override;
   void RestoreSnapshot(const std::string &id, const std::string &directory) override;
 
   ModelRecord RegisterModelFromRun(const std::string &id, const std::string &path, ModelRecord model) override;
@@ -83,6 +89,11 @@ class LocalDriver : public Driver, public std::enable_shared_from_this<LocalDriv
   void ResolveEnvironment(Job *job, std::vector<std::string> *warnings);
   // Throws what would keep the environment from being made here, as far as it can be known.
   void CheckEnvironment(const Environment &environment);
+  // Whether this process is a rank of that run, and which.
+  static bool IsRankOf(const std::string &id);
+  static int32_t RankOfThisProcess();
+  void CancelOne(const std::string &id);
+  void EndHostRun(HostRun *host, const std::string &id, RunState state, const RunError &error);
 
   const std::string location_;
   std::mutex open_mutex_;

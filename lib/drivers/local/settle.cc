@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "launch/launcher.h"
+#include "store/metric_gate.h"
 #include "util/boot.h"
 #include "util/clock.h"
 #include "util/error.h"
@@ -57,6 +58,14 @@ bool IsStarting(const RunRecord &run, const RunLayout &layout) {
   return false;
 }
 
+// The host that executes the run itself is gone, although its lock may be held: by a child that it forked. Where the
+// host is another machine, or this one before it was started again, the lock alone tells.
+bool IsHostGone(const RunRecord &run) {
+  const ProcessIdentity &host = run.submitter;
+  return run.kind == RunKind::kHost && host.boot_id == BootId() && host.hostname == HostName() &&
+         !IsProcessAlive(host.pid, host.start_time, host.boot_id);
+}
+
 UniqueFd TakeLock(const RunLayout &layout) {
   UniqueFd fd(open(layout.Lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   // A workspace that cannot be written still has a file to lock.
@@ -67,12 +76,14 @@ UniqueFd TakeLock(const RunLayout &layout) {
 
 RunError RunnerDied(const RunRecord &run, const KillReport &killed) {
   RunError error;
-  error.code = "runner_died";
-  error.message = run.kind == RunKind::kHost
-                      ? "the program that executed this run ended without saying how; start it again"
-                      : "the supervisor of this run ended without a word (killed, out of memory, or the machine went "
-                        "down); submit the job again";
-  error.node = run.supervisor.hostname;
+  error.code = run.kind == RunKind::kHost ? "host_died" : "runner_died";
+  error.message =
+      run.kind == RunKind::kHost
+          ? "the program that executed this run ended without calling ty_run_complete or ty_run_fail (killed, "
+            "or it forgot); start it again"
+          : "the supervisor of this run ended without a word (killed, out of memory, or the machine went "
+            "down); submit the job again";
+  error.node = run.kind == RunKind::kHost ? run.submitter.hostname : run.supervisor.hostname;
   Json details = Json::Object();
   details.Set("state_before", RunStateName(run.state)).Set("processes_ended", killed.ended);
   details.Set("processes_left", killed.left.size());
@@ -176,11 +187,8 @@ bool SettleIfDead(Store *store, const std::string &run_id) {
   RunRecord run = store->runs().Get(run_id);
   if (IsFinal(run.state) || run.state == RunState::kNotStarted) return false;
   const RunLayout layout = store->RunPaths(run_id);
-  if (run.kind == RunKind::kHost) {
-    if (IsProcessAlive(run.submitter.pid, run.submitter.start_time, run.submitter.boot_id)) return false;
-  }
   const UniqueFd lock = TakeLock(layout);
-  if (!lock.valid()) return false;
+  if (!lock.valid() && !IsHostGone(run)) return false;
   // From here on no supervisor can take the run; what it did before is in the record.
   run = store->runs().Get(run_id);
   if (IsFinal(run.state)) return false;
@@ -192,6 +200,8 @@ bool SettleIfDead(Store *store, const std::string &run_id) {
     killed = KillProcesses([&] { return FindProcessTree(query); }, std::chrono::milliseconds(500));
   }
   TryTo("collect the outputs", run_id, [&] { CollectOutputs(layout); });
+  MetricGate gate(layout);
+  gate.Close();
   TryTo("collect the metrics", run_id, [&] { store->metrics().Fold(run_id, true); });
   while (!IsFinal(run.state)) {
     if (store->runs().Apply(run_id, FinalChange(run, layout, killed))) return true;

@@ -27,6 +27,7 @@ RunRecord MakeRecord(const std::string &experiment, const Job &job) {
   run.experiment = experiment;
   run.display_name = job.display_name.empty() ? run.id : job.display_name;
   run.kind = job.kind;
+  run.parent_id = job.parent_id;
   run.compute = job.compute;
   run.job_json = job.ToJson().DumpPretty();
   run.job_hash = job.Hash();
@@ -111,19 +112,6 @@ RunRecord LocalDriver::Submit(const std::string &experiment, const Job &requeste
     throw Error(error.status(), error.what(), details);
   }
   return created.run;
-}
-
-void LocalDriver::Cancel(const std::string &id) {
-  if (IsFinal(GetState(id))) return;
-  RunChange change;
-  change.states = {RunState::kCancelRequested};
-  change.only_from = {RunState::kNotStarted, RunState::kStarting,      RunState::kProvisioning,
-                      RunState::kPreparing,  RunState::kQueued,        RunState::kRunning,
-                      RunState::kFinalizing, RunState::kNotResponding, RunState::kPaused};
-  store()->runs().Apply(id, change);  // answers nothing when it has ended meanwhile or is asked already
-  // The record comes first: whoever settles a run without a supervisor must know that a cancel was asked.
-  const RunLayout paths = store()->RunPaths(id);
-  if (PathExists(paths.Control())) WriteFileAtomic(paths.CancelFile(), "");
 }
 
 void LocalDriver::RequestStop(const std::string &id) {
