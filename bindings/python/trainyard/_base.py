@@ -20,11 +20,11 @@ class RunBase:
 
     def log_list(self, name, values):
         """Appends a list of numbers or texts as one record."""
-        self._log_record("list", name, _values.plain(list(values)))
+        self._log_record("list", name, _values.cells(values))
 
     def log_row(self, name, **columns):
         """Appends one row of a table with these columns."""
-        self._log_record("row", name, {column: _values.plain(value) for column, value in columns.items()})
+        self._log_record("row", name, {column: _values.cell(value) for column, value in columns.items()})
 
     def log_table(self, name, columns):
         """Appends a whole table: a dict of columns, {"x": [1, 2], "y": [3, 4]}."""
@@ -44,19 +44,19 @@ class RunBase:
 
     def log_confusion_matrix(self, name, value):
         """Appends a confusion matrix: a dict or JSON text with class_labels and matrix (or both under "data"), or a matrix alone."""
-        self._log_record("confusion_matrix", name, _values.matrix(value))
+        self._log_record("confusion_matrix", name, _values.with_schema("confusion_matrix", value))
 
     def log_accuracy_table(self, name, value):
         """Appends an accuracy table: a dict or JSON text."""
-        self._log_record("accuracy_table", name, _values.record(value))
+        self._log_record("accuracy_table", name, _values.with_schema("accuracy_table", value))
 
     def log_predictions(self, name, value):
         """Appends predictions: a dict or JSON text."""
-        self._log_record("predictions", name, _values.record(value))
+        self._log_record("predictions", name, _values.with_schema("predictions", value))
 
     def log_residuals(self, name, value):
         """Appends residuals: a dict or JSON text."""
-        self._log_record("residuals", name, _values.record(value))
+        self._log_record("residuals", name, _values.with_schema("residuals", value))
 
     def upload_folder(self, name, path):
         """Adds all files below the directory `path` as files `name`/..."""

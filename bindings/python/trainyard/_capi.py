@@ -51,9 +51,20 @@ ty_status ty_run_cancel(const ty_run *run, ty_error **err);
 ty_status ty_run_to_json(const ty_run *run, char **out_json, ty_error **err);
 ty_status ty_run_log_metric(const ty_run *run, const char *name, double value, int64_t step, ty_error **err);
 ty_status ty_run_log_metrics(const ty_run *run, const char *name, const double *values, const int64_t *steps, size_t count, ty_error **err);
+ty_status ty_run_log_text(const ty_run *run, const char *name, const char *text, int64_t step, ty_error **err);
+ty_status ty_run_log_list(const ty_run *run, const char *name, const char *json, int64_t step, ty_error **err);
+ty_status ty_run_log_row(const ty_run *run, const char *name, const char *json, int64_t step, ty_error **err);
+ty_status ty_run_log_table(const ty_run *run, const char *name, const char *json, int64_t step, ty_error **err);
+ty_status ty_run_log_image(const ty_run *run, const char *name, const char *path, const char *caption, int64_t step, ty_error **err);
+ty_status ty_run_log_confusion_matrix(const ty_run *run, const char *name, const char *json, int64_t step, ty_error **err);
+ty_status ty_run_log_accuracy_table(const ty_run *run, const char *name, const char *json, int64_t step, ty_error **err);
+ty_status ty_run_log_predictions(const ty_run *run, const char *name, const char *json, int64_t step, ty_error **err);
+ty_status ty_run_log_residuals(const ty_run *run, const char *name, const char *json, int64_t step, ty_error **err);
 ty_status ty_run_log_progress(const ty_run *run, const char *json, ty_error **err);
 ty_status ty_run_flush(const ty_run *run, ty_error **err);
 ty_status ty_run_list_metrics(const ty_run *run, ty_string_list **out_names, ty_error **err);
+ty_status ty_run_list_metrics_json(const ty_run *run, char **out_json, ty_error **err);
+ty_status ty_run_get_metrics_json(const ty_run *run, const char *query_json, char **out_json, ty_error **err);
 ty_status ty_run_get_metric(const ty_run *run, const char *name, const char *query_json, ty_metric_series **out_series, ty_error **err);
 size_t ty_metric_series_size(const ty_metric_series *series);
 const int64_t *ty_metric_series_steps(const ty_metric_series *series);
@@ -62,14 +73,25 @@ const double *ty_metric_series_values(const ty_metric_series *series);
 const int32_t *ty_metric_series_ranks(const ty_metric_series *series);
 void ty_metric_series_free(ty_metric_series *series);
 ty_status ty_run_set_tag(const ty_run *run, const char *key, const char *value, ty_error **err);
+ty_status ty_run_set_tags(const ty_run *run, const char *json, ty_error **err);
+ty_status ty_run_list_tags(const ty_run *run, char **out_json, ty_error **err);
 ty_status ty_run_set_property(const ty_run *run, const char *key, const char *value, ty_error **err);
+ty_status ty_run_set_properties(const ty_run *run, const char *json, ty_error **err);
+ty_status ty_run_list_properties(const ty_run *run, char **out_json, ty_error **err);
 ty_status ty_run_list_files(const ty_run *run, const char *prefix, ty_string_list **out_names, ty_error **err);
 ty_status ty_run_download_file(const ty_run *run, const char *name, const char *destination, ty_error **err);
 ty_status ty_run_download_files(const ty_run *run, const char *prefix, const char *directory, ty_error **err);
 ty_status ty_run_upload_file(const ty_run *run, const char *name, const char *path, ty_error **err);
+ty_status ty_run_upload_folder(const ty_run *run, const char *name, const char *path, ty_error **err);
+ty_status ty_run_get_all_logs(const ty_run *run, const char *destination, ty_string_list **out_paths, ty_error **err);
 ty_status ty_run_register_model(const ty_run *run, const char *model_name, const char *path, const char *metadata_json,
                                 ty_model **out_model, ty_error **err);
 ty_status ty_run_restore_snapshot(const ty_run *run, const char *directory, ty_error **err);
+ty_status ty_run_start(ty_workspace *workspace, const char *experiment, const char *options_json, ty_run **out_run, ty_error **err);
+ty_status ty_run_complete(const ty_run *run, ty_error **err);
+ty_status ty_run_fail(const ty_run *run, const char *code, const char *message, ty_error **err);
+ty_status ty_run_start_child(const ty_run *parent, const char *options_json, ty_run **out_run, ty_error **err);
+ty_status ty_run_list_children(const ty_run *run, int32_t recursive, const char *filter_json, ty_string_list **out_ids, ty_error **err);
 
 ty_status ty_model_get(ty_workspace *workspace, const char *name, int64_t version, ty_model **out_model, ty_error **err);
 ty_status ty_model_register(ty_workspace *workspace, const char *name, const char *path, const char *metadata_json, ty_model **out_model,
@@ -206,20 +228,20 @@ class Library:
     def call(self, name, *arguments):
         """Calls a function that ends in `ty_error **err`; raises Error."""
         error = ctypes.c_void_p()
-        status = self.function(name)(*[_encode(argument) for argument in arguments], ctypes.byref(error))
+        status = self.function(name)(*[encode(argument) for argument in arguments], ctypes.byref(error))
         if status != OK:
             raise self.take_error(status, error)
 
     def take_error(self, status, error):
         """The exception for a status and the error that came with it, which is freed."""
-        message = _decode(self.function("ty_error_message")(error)) if error else "status %d" % status
+        message = decode(self.function("ty_error_message")(error)) if error else "status %d" % status
         details = {}
         for key in _DETAILS if error else ():
             value = self.function("ty_error_detail")(error, key.encode())
             if value is not None:
-                details[key] = _decode(value)
+                details[key] = decode(value)
         self.function("ty_error_free")(error)
-        name = _decode(self.function("ty_status_name")(status))
+        name = decode(self.function("ty_status_name")(status))
         return _ERROR_CLASSES.get(status, Error)(message, status, name, details)
 
     def make(self, name, free, *arguments):
@@ -238,7 +260,7 @@ class Library:
         if not pointer:
             return None
         try:
-            return _decode(ctypes.string_at(pointer.value))
+            return decode(ctypes.string_at(pointer.value))
         finally:
             self.function("ty_string_free")(pointer)
 
@@ -248,14 +270,14 @@ class Library:
         self.call(name, *(arguments + (ctypes.byref(out),)))
         try:
             count = self.function("ty_string_list_size")(out)
-            return [_decode(self.function("ty_string_list_get")(out, index)) for index in range(count)]
+            return [decode(self.function("ty_string_list_get")(out, index)) for index in range(count)]
         finally:
             self.function("ty_string_list_free")(out)
 
     def borrowed(self, name, *arguments):
         """The string of a function that returns `const char *`."""
-        value = self.function(name)(*[_encode(argument) for argument in arguments])
-        return None if value is None else _decode(value)
+        value = self.function(name)(*[encode(argument) for argument in arguments])
+        return None if value is None else decode(value)
 
 
 class Handle:
@@ -275,7 +297,7 @@ def _free(function, value, owner):
         function(value)
 
 
-def _encode(argument):
+def encode(argument):
     if isinstance(argument, str):
         argument = argument.encode("utf-8", "surrogateescape")
     elif isinstance(argument, os.PathLike):
@@ -285,7 +307,7 @@ def _encode(argument):
     return argument
 
 
-def _decode(value):
+def decode(value):
     return value.decode("utf-8", "surrogateescape")
 
 

@@ -65,28 +65,71 @@ def _name_of(value):
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
+def cell(value):
+    """One value of a list, row or table: what is not single becomes its JSON."""
+    value = plain(value)
+    return json.dumps(value) if isinstance(value, (dict, list)) else value
+
+
+def cells(values):
+    """The values of a list."""
+    values = plain(values) if callable(getattr(values, "tolist", None)) else plain(list(values))
+    return [cell(value) for value in (values if isinstance(values, list) else [values])]
+
+
 def columns(value):
     """{column: [values]} of a dict whose values may be single ones, as tables are logged."""
     table = plain(value)
     if not isinstance(table, dict):
         raise TypeError("a table is a dict of columns, got %s" % type(value).__name__)
-    return {name: column if isinstance(column, list) else [column] for name, column in table.items()}
+    return {name: cells(column if isinstance(column, list) else [column]) for name, column in table.items()}
 
 
-def record(value):
-    """A dict, from a dict or its JSON text (what log_confusion_matrix and its kind take)."""
-    if isinstance(value, (str, bytes)):
-        value = json.loads(value)
-    return plain(value)
-
-
-def matrix(value):
-    """A confusion matrix as {"class_labels", "matrix"} within whatever it came in."""
+def with_schema(kind, value):
+    """A result of classification or regression as {"schema_type", "schema_version", "data"}. Scripts give it as a dict or JSON text, with
+    or without that frame; a confusion matrix also as a matrix alone."""
     if isinstance(value, (str, bytes)):
         value = json.loads(value)
     value = plain(value)
+    if isinstance(value, list) and kind == "confusion_matrix":
+        value = {"class_labels": [str(index) for index in range(len(value))], "matrix": value}
+    if not isinstance(value, dict):
+        raise TypeError("a %s is a dict or its JSON text, got %s" % (kind.replace("_", " "), type(value).__name__))
+    frame = {"schema_type": value.pop("schema_type", kind), "schema_version": str(value.pop("schema_version", "v1"))}
+    frame["data"] = value["data"] if isinstance(value.get("data"), dict) else value
+    return frame
+
+
+# One call of the library takes so many entries of a list and rows of a table; several calls append.
+_MOST_ENTRIES = 250
+
+
+def parts(kind, record):
+    """The record in as many as the library wants of it."""
+    if kind == "list":
+        return [record[start:start + _MOST_ENTRIES] for start in range(0, len(record), _MOST_ENTRIES)] or [record]
+    if kind == "table":
+        rows = max([len(column) for column in record.values()], default=0)
+        return [{name: column[start:start + _MOST_ENTRIES] for name, column in record.items()}
+                for start in range(0, rows, _MOST_ENTRIES)] or [record]
+    return [record]
+
+
+def as_floats(value):
+    """A number, or the numbers in a list."""
     if isinstance(value, list):
-        return {"class_labels": [str(index) for index in range(len(value))], "matrix": value}
+        return [as_floats(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def numbers_by_name(value):
+    """Read back: the library tells infinities and NaN by name."""
+    if isinstance(value, str):
+        return {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(value, value)
+    if isinstance(value, list):
+        return [numbers_by_name(item) for item in value]
+    if isinstance(value, dict):
+        return {key: numbers_by_name(item) for key, item in value.items()}
     return value
 
 

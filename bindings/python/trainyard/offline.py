@@ -39,8 +39,23 @@ class OfflineRun(RunBase):
     def flush(self):
         pass
 
-    def metrics(self):
-        return {name: values[0] if len(values) == 1 else list(values) for name, values in self._metrics.items()}
+    def metrics(self, name=None):
+        found = {key: values[0] if len(values) == 1 else list(values) for key, values in self._metrics.items()}
+        return found if name is None else {key: value for key, value in found.items() if key == name}
+
+    def set_tags(self, tags):
+        for key, value in tags.items():
+            if value is None:
+                self.remove_tag(key)
+            else:
+                self.set_tag(key, value)
+
+    def set_properties(self, properties):
+        for key, value in properties.items():
+            self.set_property(key, value)
+
+    def download_logs(self, directory):
+        return []
 
     def set_tag(self, key, value=""):
         self.tags[str(key)] = str(value)
@@ -66,8 +81,8 @@ class OfflineRun(RunBase):
     def register_model(self, name, path=None, **metadata):
         print("Attempted to register model %s from %s" % (name, path or "outputs"))
 
-    def start_child(self, name=None):
-        child = OfflineRun(parent=self)
+    def start_child(self, name=None, run_id=None, tags=None):
+        child = OfflineRun(run_id, parent=self)
         self._children.append(child)
         return child
 

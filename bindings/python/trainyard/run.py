@@ -9,6 +9,7 @@ import weakref
 
 from trainyard import _capi, _values
 from trainyard._base import RunBase
+from trainyard._executed import ExecutedRuns
 from trainyard.model import Model, metadata_json
 from trainyard.offline import OfflineRun
 from trainyard.workspace import Workspace
@@ -19,6 +20,7 @@ _NEXT_STEP = -1
 _current = None
 _current_lock = threading.Lock()
 _live = weakref.WeakSet()
+_executed = ExecutedRuns()
 
 
 class Run(RunBase):
@@ -62,6 +64,14 @@ class Run(RunBase):
         elif not allow_offline:
             raise _capi.NotFoundError("this process is not part of a run: TRAINYARD_RUN_ID and TRAINYARD_WORKSPACE are not set")
         return OfflineRun()
+
+    @classmethod
+    def start(cls, workspace, experiment, options):
+        """See Workspace.start_run."""
+        given = _values.to_json({key: value for key, value in options.items() if value})
+        run = cls(workspace._library.make("ty_run_start", "ty_run_free", workspace._handle, experiment, given), workspace)
+        _executed.add(run)
+        return run
 
     # ---- what it is
 
@@ -128,18 +138,19 @@ class Run(RunBase):
         self._library.call("ty_run_log_metric", self._metrics_handle(), self._name(name), value, _NEXT_STEP if step is None else int(step))
 
     def _log_text(self, name, value, step):
-        self._log_record("text", name, value)
-
-    def _log_image_file(self, name, path):
-        self._log_record("image", name, path)
+        self._library.call("ty_run_log_text", self._metrics_handle(), self._name(name), value, _NEXT_STEP if step is None else int(step))
 
     def _log_record(self, kind, name, record):
-        raise _capi.Error("metric '%s': this release keeps numbers only, not a %s" % (name, kind.replace("_", " ")))
+        for part in _values.parts(kind, record):
+            self._library.call("ty_run_log_" + kind, self._metrics_handle(), self._name(name), _values.to_json(part), _NEXT_STEP)
+
+    def _log_image_file(self, name, path):
+        self._library.call("ty_run_log_image", self._metrics_handle(), self._name(name), path, None, _NEXT_STEP)
 
     def _name(self, name):
         encoded = self._names.get(name)
         if encoded is None:
-            encoded = _capi._encode(str(name))
+            encoded = _capi.encode(str(name))
             if len(self._names) < 10000:
                 self._names[name] = encoded
         return encoded
@@ -194,16 +205,20 @@ class Run(RunBase):
         finally:
             free(series)
 
-    def metrics(self):
-        """{name: value, or list of values when there are several}, what the supervisor measured (system/...) included."""
-        found = {name: self.metric(name) for name in self.metric_names()}
-        return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+    def metrics(self, name=None):
+        """{name: value}, every kind, as ty_run_get_metrics_json gives it: a list when several were logged, columns for rows and tables, names
+        of files for images. What the supervisor measured is not among them."""
+        query = _values.to_json({} if name is None else {"name": name})
+        found = _values.numbers_by_name(json.loads(self._library.text("ty_run_get_metrics_json", self._handle, query)))
+        kinds = {metric["name"]: metric["kind"] for metric in json.loads(self._library.text("ty_run_list_metrics_json", self._handle))}
+        # JSON does not tell 1.0 from 1; what was logged as a number is a float.
+        return {key: _values.as_floats(value) if kinds.get(key) == "scalar" else value for key, value in found.items()}
 
     # ---- tags and properties
 
     @property
     def tags(self):
-        return self.record()["tags"]
+        return json.loads(self._library.text("ty_run_list_tags", self._handle))
 
     def set_tag(self, key, value=""):
         self._library.call("ty_run_set_tag", self._handle, str(key), str(value))
@@ -211,13 +226,23 @@ class Run(RunBase):
     def remove_tag(self, key):
         self._library.call("ty_run_set_tag", self._handle, str(key), None)
 
+    def set_tags(self, tags):
+        """Several, all or none. A value None removes the tag."""
+        texts = {str(key): None if value is None else str(value) for key, value in tags.items()}
+        self._library.call("ty_run_set_tags", self._handle, _values.to_json(texts))
+
     @property
     def properties(self):
-        return self.record()["properties"]
+        return json.loads(self._library.text("ty_run_list_properties", self._handle))
 
     def set_property(self, key, value):
         """Properties never change: another value than before raises AlreadyExistsError."""
         self._library.call("ty_run_set_property", self._handle, str(key), str(value))
+
+    def set_properties(self, properties):
+        """Several, all or none."""
+        texts = {str(key): str(value) for key, value in properties.items()}
+        self._library.call("ty_run_set_properties", self._handle, _values.to_json(texts))
 
     # ---- files and models
 
@@ -228,6 +253,14 @@ class Run(RunBase):
     def upload_file(self, name, path):
         """Copies a file into the run as "outputs/..." or "logs/..."."""
         self._library.call("ty_run_upload_file", self._handle, name, os.fspath(path))
+
+    def upload_folder(self, name, path):
+        """Copies all files below a directory into the run as `name`/...; none when one of them is there already."""
+        self._library.call("ty_run_upload_folder", self._handle, name.rstrip("/"), os.fspath(path))
+
+    def download_logs(self, directory):
+        """Copies all logs, of ranks, supervisor and script; answers where they are."""
+        return self._library.texts("ty_run_get_all_logs", self._handle, os.fspath(directory))
 
     def download_file(self, name, destination):
         self._library.call("ty_run_download_file", self._handle, name, os.fspath(destination))
@@ -240,16 +273,36 @@ class Run(RunBase):
         tags, properties."""
         return Model(self._library.make("ty_run_register_model", "ty_model_free", self._handle, name, path, metadata_json(metadata)))
 
+    # ---- children
+
+    def start_child(self, name=None, run_id=None, tags=None):
+        """A child that this process executes itself: log to it, then complete or fail it. One that is left when the interpreter ends is
+        completed then, or failed when an exception ends it."""
+        options = {"display_name": name, "run_id": run_id, "tags": {str(key): str(value) for key, value in (tags or {}).items()}}
+        given = _values.to_json({key: value for key, value in options.items() if value})
+        child = Run(self._library.make("ty_run_start_child", "ty_run_free", self._handle, given), self.workspace)
+        _executed.add(child)
+        return child
+
+    def children(self, recursive=False, **filters):
+        """Newest first. Filters are those of ty_workspace_list_runs: states, tag, property, ..."""
+        ids = self._library.texts("ty_run_list_children", self._handle, int(recursive), _values.to_json(filters))
+        return [self.workspace.run(run_id) for run_id in ids]
+
     # ---- how it ends
 
     def complete(self):
-        """Says that this rank is done. The run itself completes when all its ranks have ended well."""
-        self.flush()
+        """Ends a run that this process executes. For the run that it is a rank of this only flushes: that run completes when all its ranks
+        have ended well."""
+        self._library.call("ty_run_complete", self._handle)
+        _executed.discard(self)
 
     def fail(self, message=None, code=None):
-        """Says why this rank fails; it still has to end with an exit code that is not 0."""
-        self.flush()
-        print("trainyard: the run failed: %s" % (message or code or "no reason was given"), file=sys.stderr)
+        """Ends a run that this process executes as Failed. The run that it is a rank of fails when its ranks have ended, also when they exit
+        with 0."""
+        line = None if message is None else " ".join(str(message).split()) or None
+        self._library.call("ty_run_fail", self._handle, None if code is None else "_".join(str(code).split())[:100], line)
+        _executed.discard(self)
 
     def cancel(self):
         """Asks that all processes of the run end, this one among them."""
@@ -263,6 +316,7 @@ def _after_fork():
     """In the child: the parent's handles are not ours, nor may they be freed."""
     global _current_lock
     _current_lock = threading.Lock()
+    _executed.forget()
     for run in list(_live):
         run._forked = True
         run._own = None

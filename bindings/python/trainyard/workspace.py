@@ -29,8 +29,16 @@ class Workspace:
 
         return Run(self._library.make("ty_run_get", "ty_run_free", self._handle, run_id))
 
+    def start_run(self, experiment, **options):
+        """A run that this process executes itself: log to it, then complete or fail it. Options are those of ty_run_start: run_id, display_name,
+        parent, source_directory, tags, properties."""
+        from trainyard.run import Run
+
+        return Run.start(self, experiment, options)
+
     def run_ids(self, **filters):
-        """Ids of runs, newest first. Filters are those of ty_workspace_list_runs: experiment, states, tag, property, parent, ..."""
+        """Ids of runs without a parent, newest first. Filters are those of ty_workspace_list_runs: experiment, states, tag, property, parent,
+        include_children, ..."""
         for page in self._pages("ty_workspace_list_runs", filters):
             for index in range(self._library.function("ty_string_list_size")(page)):
                 yield self._library.borrowed("ty_string_list_get", page, index)

@@ -1,5 +1,6 @@
 """Scripts in the manner of those published for Azure ML, unmodified, as jobs: every metric, tag, file and model is where it should be."""
 
+import math
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ class ScriptTest(support.RunTest):
         run = self.script("dummy_train.py", "--epochs", "4", "--learning-rate", "0.5")
         metrics = run.metrics()
         self.assertEqual(metrics["learning rate"], 0.5)
+        self.assertEqual(metrics["optimizer"], "sgd")
         self.assertEqual(metrics["loss"], [0.5, 0.25, 0.125, 0.0625])
         self.assertEqual(self.content(run, "outputs/model.txt"), "0.0625")
         self.assertIn("epoch 3 loss 0.0625", self.log(run))
@@ -65,7 +67,7 @@ assert definition["script"] == "train.py" and definition["target"] == "local", d
 assert definition["arguments"] == ["--lr", "0.25", "--flag", "last"], definition
 run.log("lr", args.lr)
 run.log("flag", args.flag)
-run.log("rest", len(args.rest))
+run.log("rest", " ".join(args.rest))
 """)
         parameters = [{"name": "--lr", "value": "0.25"}, {"name": "--flag", "value": ""}]
         run = self.text([], "Completed", source=self.path("source"), description={
@@ -74,7 +76,92 @@ run.log("rest", len(args.rest))
             "script_parameters": parameters,
             "arguments": ["last"]
         })
-        self.assertEqual(self.values(run), {"lr": [0.25], "flag": [1.0], "rest": [1.0]})
+        self.assertEqual(run.metrics(), {"lr": 0.25, "flag": 1.0, "rest": "last"})
+
+    def test_every_kind_of_metric(self):
+        run = self.script("kinds.py")
+        metrics = run.metrics()
+        self.assertEqual(metrics["fibonacci"], [1, 1, 2, 3])
+        self.assertEqual((metrics["optimizer"], metrics["max_depth"]), ("sgd", "None"))
+        self.assertNotEqual(metrics["not a number"], metrics["not a number"])
+        self.assertEqual(metrics["accuracies"], [0.6, 0.7, 0.87])
+        self.assertEqual(metrics["long"], list(range(600)))
+        self.assertEqual(metrics["mixed"], ["a", 1, True, "[1, 2]"])
+        self.assertEqual(metrics["cosine"], {"angle": [0, 1, 2], "cos": [math.cos(angle) for angle in range(3)]})
+        self.assertEqual(metrics["Y over X"], {"x": 1, "y": 0.4})
+        self.assertEqual(metrics["squares"], {"x": [1, 2, 3], "y": [1, 4, 9]})
+        self.assertEqual(metrics["long table"], {"x": list(range(300)), "y": ["v"] * 300})
+        self.assertEqual(self.content(run, metrics["by path"]), "\ufffdPNG file")
+        self.assertEqual([self.content(run, name) for name in metrics["by plot"]], ["\ufffdPNG plot png"] * 2)
+        confusion = {"class_labels": ["cat", "dog"], "matrix": [[3, 1], [0, 4]]}
+        for name, version in (("whole", "1.0.0"), ("bare", "v1"), ("as json", "v1")):
+            self.assertEqual(metrics[name], {"schema_type": "confusion_matrix", "schema_version": version, "data": confusion}, name)
+        self.assertEqual(metrics["matrix alone"]["data"], {"class_labels": ["0", "1"], "matrix": [[1, 0], [0, 1]]})
+        self.assertEqual(metrics["accuracy"]["data"]["probability_thresholds"], [0, 1])
+        self.assertEqual(metrics["predictions"]["data"]["bin_counts"], [7, 8])
+        self.assertEqual(metrics["residuals"]["schema_type"], "residuals")
+        self.assertEqual(len(metrics), 20)
+
+    def test_children(self):
+        run = self.script("children.py")
+        self.assertEqual(run.metrics(), {"best score": 0.9})
+        children = run.children(recursive=True)
+        self.assertEqual(len(children), 6)
+        found = {child.record()["display_name"]: child for child in children}
+        self.assertEqual((found["alpha 0.2"].state, found["alpha 0.2"].metrics()), ("Completed", {"alpha": 0.2, "score": 0.8}))
+        failed = next(iter(run.children(states=["Failed"])))
+        error = failed.record()["error"]
+        self.assertEqual((error["code"], error["message"]), ("no_luck", "this one did not work"))
+        # One that nobody ended, when the script ended well.
+        self.assertEqual((found["left open"].state, found["left open"].metrics()), ("Completed", {"x": 1.0}))
+
+    def test_children_of_a_script_that_breaks(self):
+        run = self.script("children.py", "--raise", state="Failed")
+        left = next(child for child in run.children() if child.record()["display_name"] == "left open")
+        self.assertEqual(left.state, "Failed")
+        self.assertEqual(left.record()["error"]["message"], "ValueError: broken")
+
+    def test_a_script_that_says_it_failed(self):
+        run = self.code("from azureml.core import Run\nRun.get_context().fail('diverged\\nearly', error_code='nan loss')", state="Failed")
+        error = run.record()["error"]
+        self.assertEqual((error["code"], error["message"], error["rank"]), ("nan_loss", "diverged early", 0))
+
+    def test_interactive_runs(self):
+        """Outside of a job: runs that a program executes itself, in a workspace that config.json names."""
+        self.write("project/.azureml/config.json", '{"trainyard_workspace": "../../workspace"}')
+        self.write("project/sub/code.txt", "code")
+        done = support.python("""
+import os
+os.chdir(%r)
+from azureml.core import Experiment, Run, Workspace
+workspace = Workspace.from_config()
+experiment = Experiment(workspace=workspace, name="by-hand")
+run = experiment.start_logging(snapshot_directory=".", display_name="first")
+assert run.get_status() == "Running" and run.number == 1
+run.log("x", 0.5)
+run.log_list("y", [1, 2])
+with open("made.txt", "w") as file:
+    file.write("made")
+run.upload_file("made.txt", "made.txt")
+run.register_model("by-hand", "made.txt")
+run.complete()
+run.complete()
+try:
+    with experiment.start_logging(snapshot_directory=None) as other:
+        raise RuntimeError("no")
+except RuntimeError:
+    pass
+assert other.get_status() == "Failed"
+assert [each.id for each in experiment.get_runs()] == [other.id, run.id]
+assert Run(experiment, run.id).get_metrics() == {"x": 0.5, "y": [1, 2]}
+print(run.id)
+""" % self.path("project/sub"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        run = self.workspace.run(done.stdout.split()[0])
+        self.assertEqual((run.state, run.metrics(), run.files("outputs/")), ("Completed", {"x": 0.5, "y": [1, 2]}, ["outputs/made.txt"]))
+        self.assertEqual(self.workspace.model("by-hand").run_id, run.id)
+        self.library.call("ty_run_restore_snapshot", run._handle, self.path("restored"))
+        self.assertEqual(sorted(os.listdir(self.path("restored"))), ["code.txt"])
 
     def test_inputs_by_name(self):
         self.write("data/a.csv", "x,y\n1,2\n3,4\n")
@@ -166,7 +253,8 @@ class OldPythonTest(support.RunTest):
             with self.subTest(version):
                 run = self.script("dummy_train.py", executable=executable)
                 self.assertEqual(len(run.metric("loss")), 3)
-                self.script("mnist_like.py", executable=executable)
+                for script in ("mnist_like.py", "kinds.py", "children.py"):
+                    self.script(script, executable=executable)
         if not tried:
             self.skipTest("no other Python than %s is here" % sys.version.split()[0])
 

@@ -116,7 +116,7 @@ except UserErrorException as error:
 
     def test_published_scripts_run_offline(self):
         with tempfile.TemporaryDirectory() as directory:
-            for script in ("dummy_train.py",):
+            for script in ("dummy_train.py", "kinds.py"):
                 done = subprocess.run([sys.executable, os.path.join(support.SCRIPTS, script)], cwd=directory, stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, universal_newlines=True, timeout=120,
                                       env=support.outside(PYTHONPATH=support.PACKAGES + ":" + support.COMPATIBILITY))

@@ -101,6 +101,7 @@ print(model, model.files, model.run_id == run.id)
 
     def test_a_context_manager_completes_or_fails(self):
         self.code("import trainyard\nwith trainyard.Run.get_context() as run: run.log('x', 1)")
+        self.code("import sys, trainyard\nwith trainyard.Run.get_context(): sys.exit()")
         run = self.code("import trainyard\nwith trainyard.Run.get_context() as run: raise ValueError('broken')", state="Failed")
         self.assertIn("ValueError: broken", json.dumps(run.record()["error"]))
 

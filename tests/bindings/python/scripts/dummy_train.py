@@ -11,6 +11,7 @@ args = parser.parse_args()
 
 run = Run.get_context()
 run.log("learning rate", args.learning_rate)
+run.log("optimizer", "sgd")
 
 loss = 1.0
 for epoch in range(args.epochs):

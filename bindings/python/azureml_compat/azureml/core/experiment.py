@@ -14,8 +14,14 @@ class Experiment:
         """Newest first. `tags` and `properties`: one key, or a dict of which each must be there."""
         from azureml.core.run import select_runs
 
-        return select_runs(self.workspace, {"experiment": self.name}, tags=tags, properties=properties, status=status,
-                           include_children=include_children)
+        return select_runs(self, tags, properties, status, include_children)
+
+    def start_logging(self, *_, display_name=None, snapshot_directory=".", **__):
+        """A run that this process executes itself; as a context manager it ends with the block."""
+        from azureml.core.run import Run
+
+        opened = self.workspace._workspace.start_run(self.name, display_name=display_name, source_directory=snapshot_directory)
+        return Run(self, None, _run=opened)
 
     @staticmethod
     def list(workspace, experiment_name=None, **_):

@@ -12,10 +12,7 @@ from azureml.core.workspace import Workspace
 from azureml.exceptions import RunEnvironmentException, ServiceException, UserErrorException
 
 # Where files of a run may be. Names that start otherwise are files of outputs/.
-_TREES = ("outputs", "logs", "user_logs", "system_logs", "azureml-logs")
-_FINAL = ("Completed", "Failed", "Canceled")
-# What the supervisor measures is not what the script logged.
-_SYSTEM_METRICS = "system/"
+_TREES = ("outputs", "logs", "images", "user_logs", "system_logs", "azureml-logs")
 
 
 def _file_name(name):
@@ -82,8 +79,7 @@ class _RunCalls:
         self._run.set_tag(key, _tag_value(value))
 
     def set_tags(self, tags):
-        for key, value in tags.items():
-            self.tag(key, value)
+        self._run.set_tags({key: _tag_value(value) for key, value in tags.items()})
 
     def remove_tags(self, tags):
         removed = {key: value for key, value in self.tags.items() if key in ([tags] if isinstance(tags, str) else tags)}
@@ -95,8 +91,7 @@ class _RunCalls:
         return self.tags
 
     def add_properties(self, properties):
-        for key, value in properties.items():
-            self._run.set_property(key, _tag_value(value))
+        self._run.set_properties({key: _tag_value(value) for key, value in properties.items()})
 
     def get_properties(self):
         return self.properties
@@ -146,15 +141,7 @@ class _RunCalls:
 
     def get_all_logs(self, destination=None):
         """Downloads the logs; answers their paths."""
-        destination = destination or os.path.join(tempfile.mkdtemp(prefix="trainyard-logs"), self.id)
-        paths = []
-        for name in self._run.files():
-            if not name.startswith(("logs/", "user_logs/", "system_logs/")):
-                continue
-            paths.append(os.path.join(destination, *name.split("/")))
-            os.makedirs(os.path.dirname(paths[-1]), exist_ok=True)
-            self._run.download_file(name, paths[-1])
-        return paths
+        return self._run.download_logs(destination or os.path.join(tempfile.mkdtemp(prefix="trainyard-logs"), self.id))
 
     # ---- children
 
@@ -252,10 +239,8 @@ class Run(_RunCalls):
     @property
     def number(self):
         """Its place among the runs of its experiment, by the time they were made."""
-        for place, run_id in enumerate(reversed(list(self._run.workspace.run_ids(experiment=self._run.experiment_name))), 1):
-            if run_id == self.id:
-                return place
-        return 0
+        ids = list(self._run.workspace.run_ids(experiment=self._run.experiment_name, include_children=True))
+        return len(ids) - ids.index(self.id)
 
     @property
     def display_name(self):
@@ -314,8 +299,7 @@ class Run(_RunCalls):
             found = {self.id: self.get_metrics(name)}
             found.update((child.id, child.get_metrics(name)) for child in self.get_children(recursive=True))
             return found
-        metrics = self._run.metrics()
-        return {key: value for key, value in metrics.items() if not key.startswith(_SYSTEM_METRICS) and name in (None, key)}
+        return self._run.metrics(name)
 
     # ---- children
 
@@ -324,13 +308,8 @@ class Run(_RunCalls):
 
     def get_children(self, recursive=False, tags=None, properties=None, type=None, status=None, _rehydrate_runs=True):
         """Newest first."""
-        found = []
-        for child in select_runs(self.experiment.workspace, {"parent": self.id}, experiment=self.experiment, tags=tags,
-                                 properties=properties, status=status, include_children=True):
-            found.append(child)
-            if recursive:
-                found += child.get_children(True, tags, properties, type, status)
-        return iter(found)
+        children = self._run.children(recursive, **_filters(tags, properties, status))
+        return iter([Run(self.experiment, None, _run=child) for child in children])
 
     def submit_child(self, *_, **__):
         raise elsewhere("Run.submit_child", "children that are jobs of their own are submitted by ty_run_submit with a parent; for a child "
@@ -394,10 +373,10 @@ class _OfflineRun(_RunCalls):
         return {"runId": self.id, "target": "local", "status": self.get_status(), "properties": self.properties, "logFiles": {}}
 
     def get_metrics(self, name=None, recursive=False, run_type=None, populate=False):
-        return {key: value for key, value in self._run.metrics().items() if name in (None, key)}
+        return self._run.metrics(name)
 
     def child_run(self, name=None, run_id=None, outputs=None):
-        return _OfflineRun(_run=self._run.start_child(name))
+        return _OfflineRun(_run=self._run.start_child(name, run_id))
 
     def get_children(self, recursive=False, **_):
         return iter([_OfflineRun(_run=child) for child in self._run.children(recursive)])
@@ -426,23 +405,12 @@ def _find(workspace, run_id):
         raise ServiceException("RunNotFound: %s" % error) from error
 
 
-def select_runs(workspace, filters, experiment=None, tags=None, properties=None, status=None, include_children=False):
-    """Runs that match, newest first, one after the other as they are asked for."""
-    filters = dict(filters)
-    if status is not None:
-        filters["states"] = [status]
-    # The library looks for one pair; the others are looked at here.
-    for key, wanted in (("tag", tags), ("property", properties)):
-        first = _first(wanted)
-        if first is not None:
-            filters[key] = first
-    for run_id in workspace._workspace.run_ids(**filters):
-        run = workspace._workspace.run(run_id)
-        record = run.record()
-        if record["parent"] is not None and not include_children:
-            continue
-        if _has_all(record["tags"], tags) and _has_all(record["properties"], properties):
-            yield Run(experiment or Experiment(workspace, record["experiment"]), run_id, _run=run)
+def select_runs(experiment, tags=None, properties=None, status=None, include_children=False):
+    """Runs of an experiment, newest first, one after the other as they are asked for."""
+    opened = experiment.workspace._workspace
+    filters = _filters(tags, properties, status)
+    for run_id in opened.run_ids(experiment=experiment.name, include_children=include_children, **filters):
+        yield Run(experiment, run_id, _run=opened.run(run_id))
 
 
 def _arguments(job):
@@ -453,21 +421,17 @@ def _arguments(job):
     return words + job.get("arguments", [])
 
 
-def _first(wanted):
-    if not wanted:
-        return None
-    if isinstance(wanted, str):
-        return wanted
-    key, value = next(iter(wanted.items()))
-    return {str(key): _tag_value(value)}
-
-
-def _has_all(found, wanted):
-    if not wanted:
-        return True
-    if isinstance(wanted, str):
-        return wanted in found
-    return all(found.get(str(key)) == _tag_value(value) for key, value in wanted.items())
+def _filters(tags, properties, status):
+    """As ty_workspace_list_runs takes them: one key, or keys with the values they must have."""
+    filters = {}
+    for key, wanted in (("tag", tags), ("property", properties)):
+        if isinstance(wanted, dict):
+            wanted = {str(name): None if value is None else str(value) for name, value in wanted.items()}
+        if wanted:
+            filters[key] = wanted
+    if status is not None:
+        filters["states"] = [status]
+    return filters
 
 
 def _utc(milliseconds):
