@@ -143,6 +143,7 @@ export TRAINYARD_TORCH_DIR="$torch"
 if [ $quick = no ] && wanted main; then
   optional abi abidiff || true
   optional mpi mpicc || true
+  optional containers podman || true
   optional ffi rustc || true
   optional ffi go || true
   optional ffi mcs || true

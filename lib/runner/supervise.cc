@@ -228,6 +228,7 @@ class Supervisor {
     };
     PrepareReport report = PrepareEnvironment(environment, store_->layout(), options);
     environment_ = std::move(report.prepared);
+    environment_hash_ = report.hash;
     for (const auto &[name, value] : environment_.variables) job_.variables.emplace(name, value);
     if (!report.hash.empty()) Log(LogLevel::kInfo, "environment " + report.hash + (report.reused ? " reused" : ""));
   }
@@ -399,9 +400,10 @@ class Supervisor {
     error.message = mask_.Apply(error.message);
     error.stderr_tail = mask_.Apply(error.stderr_tail);
     error.details_json = mask_.Apply(error.details_json);
-    book_.Finish(state, error,
-                 {{"trainyard.processes_ended", std::to_string(processes_ended_)},
-                  {"trainyard.processes_left", std::to_string(processes_left_)}});
+    std::map<std::string, std::string> properties = {{"trainyard.processes_ended", std::to_string(processes_ended_)},
+                                                     {"trainyard.processes_left", std::to_string(processes_left_)}};
+    if (!environment_hash_.empty()) properties["trainyard.environment_hash"] = environment_hash_;
+    book_.Finish(state, error, properties);
     Log(LogLevel::kInfo, "the run is " + std::string(RunStateName(state)) + "; processes ended: " +
                              std::to_string(processes_ended_) + ", left: " + std::to_string(processes_left_));
   }
@@ -418,6 +420,7 @@ class Supervisor {
   std::optional<RunPlace> place_;
   std::string weights_path_;
   PreparedEnvironment environment_;
+  std::string environment_hash_;  // empty = the system's
   std::map<int32_t, uint64_t> synced_bytes_;
   bool running_ = false;  // ranks have run
   int64_t last_fold_ms_ = MonotonicMs();

@@ -1,24 +1,11 @@
 // Environments as runs use them: made once, shared, ended with their run, and failing with the installer's own reason.
 // pip installs from a directory of packages made here; one test goes to the package index.
 #include <fcntl.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <functional>
-#include <string>
-#include <vector>
+#include <utility>
 
-#include "drivers/driver.h"
-#include "launch/launcher.h"
-#include "store/layout.h"
-#include "util/error.h"
-#include "util/fs.h"
-#include "util/process.h"
+#include "environment_fixture.h"
 
 namespace trainyard {
 namespace {
@@ -54,99 +41,14 @@ with tarfile.open(f"{directory}/slowpkg-1.0.tar.gz", "w:gz") as archive:
         archive.addfile(entry, io.BytesIO(text.encode()))
 )py";
 
-class EnvironmentTest : public testing::Test {
+class EnvironmentE2eTest : public EnvironmentTest {
  protected:
-  EnvironmentTest() : workspace_(directory_.path() + "/workspace"), path_(std::getenv("PATH")) {
-    setenv("TRAINYARD_RUNTIME_DIR", TRAINYARD_TEST_RUNTIME_DIR, 1);
-    setenv("XDG_RUNTIME_DIR", directory_.path().c_str(), 1);
-    setenv("TRAINYARD_LOCAL_SLOTS", "8", 1);
-    MakeDirs(Path("packages"));
-    setenv("PIP_NO_INDEX", "1", 1);
-    setenv("PIP_FIND_LINKS", Path("packages").c_str(), 1);
-    driver_ = OpenWorkspace(workspace_);
-  }
-  ~EnvironmentTest() override {
-    for (const std::string &id : runs_) {
-      if (IsFinal(driver_->GetState(id))) continue;
-      driver_->Cancel(id);
-      driver_->Wait(id, -1);
-    }
-    setenv("PATH", path_.c_str(), 1);
-    for (const char *name : {"PIP_NO_INDEX", "PIP_FIND_LINKS", "TRAINYARD_CONTAINER_ENGINE"}) unsetenv(name);
-  }
-
-  std::string Path(const std::string &name) const { return directory_.path() + "/" + name; }
-  void Python(const char *program, const std::vector<std::string> &arguments) {
-    DetachedCommand unused;
-    std::string line = "python3 -c \"$0\"";
-    std::vector<const char *> argv = {"sh", "-c", "exec python3 -c \"$@\"", "sh", program};
-    for (const std::string &argument : arguments) argv.push_back(argument.c_str());
-    argv.push_back(nullptr);
-    const pid_t pid = fork();
-    if (pid == 0) {
-      execvp("sh", const_cast<char *const *>(argv.data()));
-      _exit(127);
-    }
-    int status = 0;
-    waitpid(pid, &status, 0);
-    ASSERT_EQ(status, 0);
-  }
   void MakeWheel(const std::string &name, const std::string &version) {
     Python(kMakeWheel, {Path("packages"), name, version});
   }
-  void Program(const std::string &path, const std::string &text) {
-    MakeDirs(ParentPath(path));
-    WriteFileAtomic(path, text, 0755, false);
-  }
-
-  static Environment Pip(const std::vector<std::string> &packages) {
-    Environment environment;
-    environment.name = "e";
-    environment.pip_packages = packages;
-    return environment;
-  }
-  static Job Shell(const std::string &line, const Environment &environment) {
-    Job job;
-    job.shell_command = line;
-    job.environment = environment.name;
-    job.environment_definition = environment;
-    return job;
-  }
-  std::string Submit(const Job &job) {
-    runs_.push_back(driver_->Submit("test", job).id);
-    return runs_.back();
-  }
-  RunRecord Finish(const std::string &id) {
-    driver_->Wait(id, -1);
-    return driver_->GetRun(id);
-  }
-  RunRecord Run(const Job &job) { return Finish(Submit(job)); }
-  // How a submit is refused.
-  std::string Refusal(const Job &job, Status status = Status::kInvalidArgument) {
-    try {
-      Submit(job);
-    } catch (const Error &error) {
-      EXPECT_EQ(error.status(), status) << error.what();
-      return error.what();
-    }
-    return "";
-  }
-  RunLayout Paths(const std::string &id) const { return Layout(workspace_).Run(id); }
-  EnvironmentLayout Made(const Environment &environment) const {
-    return Layout(workspace_).Environment(environment.ContentHash());
-  }
-  std::string Log(const std::string &id) const { return ReadFileIfExists(Paths(id).StdLog(0, 1)).value_or(""); }
-  std::string BuildLog(const std::string &id) const {
-    return ReadFileIfExists(Paths(id).EnvironmentBuildLog()).value_or("");
-  }
-
-  TempDir directory_;
-  const std::string workspace_, path_;
-  std::shared_ptr<Driver> driver_;
-  std::vector<std::string> runs_;
 };
 
-TEST_F(EnvironmentTest, PipPackagesAreInstalledOnceAndReused) {
+TEST_F(EnvironmentE2eTest, PipPackagesAreInstalledOnceAndReused) {
   MakeWheel("tinypkg", "1.5");
   Environment environment = Pip({"tinypkg==1.5", "azureml-defaults"});
   environment.variables = {{"OF_THE_ENVIRONMENT", "e"}, {"OF_BOTH", "e"}};
@@ -157,6 +59,7 @@ TEST_F(EnvironmentTest, PipPackagesAreInstalledOnceAndReused) {
   const RunRecord first = Run(job);
   ASSERT_EQ(first.state, RunState::kCompleted) << first.error.message << "\n" << BuildLog(first.id);
   EXPECT_EQ(Log(first.id), "1.5\ne j\n" + Made(environment).Root() + "/venv/bin/python\n");
+  EXPECT_EQ(first.properties.at("trainyard.environment_hash"), environment.ContentHash());
   EXPECT_THAT(BuildLog(first.id), HasSubstr("-m pip install"));
   EXPECT_THAT(BuildLog(first.id), HasSubstr("left out: azureml-defaults"));
   const Json resolved = Json::Parse(ReadFile(Made(environment).Resolved()), "resolved");
@@ -175,7 +78,7 @@ TEST_F(EnvironmentTest, PipPackagesAreInstalledOnceAndReused) {
   EXPECT_EQ(ReadFile(Path("log")), BuildLog(second.id));
 }
 
-TEST_F(EnvironmentTest, AScriptRunsWithTheEnvironmentsPython) {
+TEST_F(EnvironmentE2eTest, AScriptRunsWithTheEnvironmentsPython) {
   MakeDirs(Path("source"));
   WriteFileAtomic(Path("source/show.py"), "import sys; print(sys.prefix, sys.argv[1:])\n");
   const Environment environment = Pip({});
@@ -194,7 +97,7 @@ TEST_F(EnvironmentTest, AScriptRunsWithTheEnvironmentsPython) {
   EXPECT_EQ(Log(run.id), Made(python).Root() + "/venv ['a']\n");
 }
 
-TEST_F(EnvironmentTest, RunsThatComeAtOnceMakeItOnce) {
+TEST_F(EnvironmentE2eTest, RunsThatComeAtOnceMakeItOnce) {
   MakeWheel("tinypkg", "1.5");
   const Job job = Shell("python -c 'import tinypkg'", Pip({"tinypkg"}));
   std::vector<std::string> ids;
@@ -207,7 +110,7 @@ TEST_F(EnvironmentTest, RunsThatComeAtOnceMakeItOnce) {
   EXPECT_EQ(made, 1);
 }
 
-TEST_F(EnvironmentTest, CancelEndsWhatIsBeingMade) {
+TEST_F(EnvironmentE2eTest, CancelEndsWhatIsBeingMade) {
   Python(kMakeSlow, {Path("packages"), Path("began")});
   const Environment environment = Pip({"slowpkg"});
   const std::string id = Submit(Shell("true", environment));
@@ -220,7 +123,7 @@ TEST_F(EnvironmentTest, CancelEndsWhatIsBeingMade) {
   EXPECT_FALSE(PathExists(Made(environment).Ready()));
 }
 
-TEST_F(EnvironmentTest, ATornOneIsMadeAgain) {
+TEST_F(EnvironmentE2eTest, ATornOneIsMadeAgain) {
   MakeWheel("tinypkg", "1.5");
   const Environment environment = Pip({"tinypkg"});
   MakeDirs(Made(environment).Root() + "/venv/bin");
@@ -234,7 +137,7 @@ TEST_F(EnvironmentTest, ATornOneIsMadeAgain) {
   EXPECT_THAT(BuildLog(again.id), HasSubstr("not usable any more"));
 }
 
-TEST_F(EnvironmentTest, PipsOwnReasonIsTheError) {
+TEST_F(EnvironmentE2eTest, PipsOwnReasonIsTheError) {
   MakeWheel("tinypkg", "1.5");
   const RunRecord run = Run(Shell("true", Pip({"tinypkg==3.0"})));
   EXPECT_EQ(run.state, RunState::kFailed);
@@ -245,7 +148,7 @@ TEST_F(EnvironmentTest, PipsOwnReasonIsTheError) {
   EXPECT_THAT(BuildLog(run.id), HasSubstr("No matching distribution"));
 }
 
-TEST_F(EnvironmentTest, WhatCannotBeIsSaidBeforeAnythingStarts) {
+TEST_F(EnvironmentE2eTest, WhatCannotBeIsSaidBeforeAnythingStarts) {
   setenv("PATH", "/usr/bin:/bin", 1);
   Environment environment = Pip({});
   environment.conda_file = "name: old\ndependencies:\n- python=3.6\n- pip:\n  - six\n";
@@ -271,7 +174,7 @@ TEST_F(EnvironmentTest, WhatCannotBeIsSaidBeforeAnythingStarts) {
   EXPECT_TRUE(driver_->ListRuns({}).runs.empty());
 }
 
-TEST_F(EnvironmentTest, AnUnknownNameNamesTheNearest) {
+TEST_F(EnvironmentE2eTest, AnUnknownNameNamesTheNearest) {
   driver_->RegisterEnvironment(Pip({"six"}));
   Environment longer = Pip({"six"});
   longer.name = "my-training";
@@ -286,7 +189,7 @@ TEST_F(EnvironmentTest, AnUnknownNameNamesTheNearest) {
   EXPECT_THAT(Refusal(job, Status::kNotFound), HasSubstr("AzureML-Sklearn-0.24"));
 }
 
-TEST_F(EnvironmentTest, ARegisteredOneIsResolvedAtSubmit) {
+TEST_F(EnvironmentE2eTest, ARegisteredOneIsResolvedAtSubmit) {
   MakeWheel("tinypkg", "1.5");
   MakeWheel("tinypkg", "1.6");
   for (const char *version : {"1.5", "1.6"}) driver_->RegisterEnvironment(Pip({std::string("tinypkg==") + version}));
@@ -301,7 +204,7 @@ TEST_F(EnvironmentTest, ARegisteredOneIsResolvedAtSubmit) {
   }
 }
 
-TEST_F(EnvironmentTest, AnInterpreterIsUsedAsItIs) {
+TEST_F(EnvironmentE2eTest, AnInterpreterIsUsedAsItIs) {
   const std::string interpreter = Path("own/bin/python");
   Program(interpreter, "#!/bin/sh\nexec python3 \"$@\"\n");
   Environment environment = Pip({});
@@ -320,7 +223,7 @@ TEST_F(EnvironmentTest, AnInterpreterIsUsedAsItIs) {
   EXPECT_FALSE(PathExists(Made(environment).Root()));
 }
 
-TEST_F(EnvironmentTest, CondaPackagesAreLeftToACondaTool) {
+TEST_F(EnvironmentE2eTest, CondaPackagesAreLeftToACondaTool) {
   // Stands for micromamba: makes the prefix, and keeps what it was given.
   Program(Path("tools/micromamba"),
           "#!/bin/sh\nwhile [ $# -gt 0 ]; do case $1 in -p) p=$2 ;; -f) f=$2 ;; esac; shift; done\n"
@@ -344,7 +247,7 @@ TEST_F(EnvironmentTest, CondaPackagesAreLeftToACondaTool) {
               HasSubstr("micromamba: error    libmamba Could not solve"));
 }
 
-TEST_F(EnvironmentTest, CuratedOnesAndTheOldNames) {
+TEST_F(EnvironmentE2eTest, CuratedOnesAndTheOldNames) {
   EXPECT_THAT(driver_->ListEnvironments(), testing::Contains("trainyard-pytorch-2.11-cpu"));
   const std::vector<std::pair<std::string, std::string>> names = {
       {"AzureML-PyTorch-1.6-GPU", "trainyard-pytorch-2.11-cuda"},
@@ -367,7 +270,7 @@ TEST_F(EnvironmentTest, CuratedOnesAndTheOldNames) {
   EXPECT_EQ(driver_->RegisterEnvironment(changed).version, "1");
 }
 
-TEST_F(EnvironmentTest, ItCanBeMadeBeforehandWithItsLog) {
+TEST_F(EnvironmentE2eTest, ItCanBeMadeBeforehandWithItsLog) {
   MakeWheel("tinypkg", "1.5");
   const UniqueFd log = OpenFile(Path("log"), O_RDWR | O_CREAT);
   const Json first = Json::Parse(driver_->BuildEnvironment(Pip({"tinypkg"}), log.get()), "report");
@@ -385,7 +288,7 @@ TEST_F(EnvironmentTest, ItCanBeMadeBeforehandWithItsLog) {
   }
 }
 
-TEST_F(EnvironmentTest, ARealPackageFromThePackageIndex) {
+TEST_F(EnvironmentE2eTest, ARealPackageFromThePackageIndex) {
   unsetenv("PIP_NO_INDEX");
   unsetenv("PIP_FIND_LINKS");
   const RunRecord run =

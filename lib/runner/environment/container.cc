@@ -207,7 +207,7 @@ std::vector<std::string> ContainerCommand(const ContainerRun &container, const s
     Add(&command, {"--volume", python + ":" + python + ":ro"});
   // By name alone: the value is that of the engine's own environment, which the launcher has made for this rank.
   for (const std::string &name : RankVariableNames()) {
-    if (!name.ends_with('*')) Add(&command, {"--env", name});
+    if (!name.ends_with('*') || container.engine.is_podman()) Add(&command, {"--env", name});
   }
   for (const auto &[name, value] : request.variables) Add(&command, {"--env", name});
   if (gpus > 0) {

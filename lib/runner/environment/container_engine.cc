@@ -44,8 +44,11 @@ std::string Limit(const char *name, decltype(RLIMIT_NOFILE) resource, uint64_t m
   return std::string(name) + "=" + std::to_string(value) + ":" + std::to_string(value);
 }
 
+// podman lowers its own limit of processes to the kernel's highest number of one, and cannot raise it again.
 std::vector<std::string> OwnLimits() {
-  return {"--ulimit", Limit("nofile", RLIMIT_NOFILE, 1 << 20), "--ulimit", Limit("nproc", RLIMIT_NPROC, 1 << 20)};
+  const std::string pid_max = ReadFileIfExists("/proc/sys/kernel/pid_max", 100).value_or("");
+  const auto processes = static_cast<uint64_t>(ParseInt64(Trim(pid_max)).value_or(1 << 15));
+  return {"--ulimit", Limit("nofile", RLIMIT_NOFILE, 1 << 20), "--ulimit", Limit("nproc", RLIMIT_NPROC, processes)};
 }
 
 std::vector<std::string> Words(const char *text) {
@@ -132,11 +135,15 @@ std::string LastLine(std::string_view output) {
 // Why the engine does not work; empty when it does.
 std::string Objection(const ContainerEngine &engine, BuildTools *tools) {
   if (FindInPath(engine.command[0]).empty()) return "not in PATH";
-  const TempDir directory("trainyard-probe");
-  WriteFileAtomic(JoinPath(directory.path(), "probe"), ProbeProgram(), 0755, false);
-  WriteFileAtomic(JoinPath(directory.path(), "Dockerfile"), "FROM scratch\nCOPY probe /probe\n", 0644, false);
-  const BuildTools::Result build = tools->Run(Command(engine, {"build", "-t", kProbeImage, directory.path()}));
-  if (!build.ok()) return LastLine(build.output);
+  BuildTools::Options quiet;
+  quiet.quiet = true;
+  if (!tools->Run(Command(engine, {"image", "inspect", kProbeImage}), quiet).ok()) {
+    const TempDir directory("trainyard-probe");
+    WriteFileAtomic(JoinPath(directory.path(), "probe"), ProbeProgram(), 0755, false);
+    WriteFileAtomic(JoinPath(directory.path(), "Dockerfile"), "FROM scratch\nCOPY probe /probe\n", 0644, false);
+    const BuildTools::Result build = tools->Run(Command(engine, {"build", "-t", kProbeImage, directory.path()}));
+    if (!build.ok()) return LastLine(build.output);
+  }
   std::vector<std::string> run = Command(engine, {"run", "--rm", "--network", "host"});
   run.insert(run.end(), engine.run_options.begin(), engine.run_options.end());
   run.insert(run.end(), {kProbeImage, "/probe"});
