@@ -99,15 +99,17 @@ TY_API ty_status ty_workspace_list_models(const ty_workspace *workspace, ty_stri
                                           ty_error **err) TY_NOEXCEPT;
 
 /**
- * Delete what is no longer wanted: ended runs by age or number, then objects (snapshots, model files) that nothing
- * refers to.
+ * Delete what is no longer wanted: ended runs by age or number, environments that were made and not used for long, then
+ * objects (snapshots, model files) that nothing refers to. An environment is made again when a run needs it; images of
+ * a container engine are left to the engine.
  *
  * @param workspace    the workspace
  * @param policy_json  an object with any of: "runs_older_than_ms" (duration since the run ended), "keep_last_runs" (per
- * experiment), "experiment" (only this one), "unreferenced_objects" (bool, default true). "{}" deletes unreferenced
- * objects only.
+ * experiment), "experiment" (only this one), "environments_unused_ms" (duration since their last use),
+ * "unreferenced_objects" (bool, default true). "{}" deletes unreferenced objects only.
  * @param dry_run      not 0: delete nothing, only report
- * @param out_report_json  [out, optional] {"runs":[ids],"objects":n,"bytes":n,"dry_run":bool}; free with ty_string_free
+ * @param out_report_json  [out, optional] {"runs":[ids],"environments":[hashes],"objects":n,"bytes":n,"dry_run":bool};
+ * free with ty_string_free
  * @param err          [out, optional]
  * @return TY_OK, TY_ERR_IO, TY_ERR_PERMISSION
  * @since 0.1

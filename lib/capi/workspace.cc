@@ -110,13 +110,15 @@ ty_status ty_workspace_prune(ty_workspace *workspace, const char *policy_json, i
     require_handle(workspace, "workspace");
     require(policy_json, "policy_json");
     const Json json = Json::Parse(policy_json, "policy");
-    json.CheckKeys({"runs_older_than_ms", "keep_last_runs", "experiment", "unreferenced_objects"});
+    json.CheckKeys(
+        {"runs_older_than_ms", "keep_last_runs", "experiment", "unreferenced_objects", "environments_unused_ms"});
     PrunePolicy policy;
     policy.dry_run = dry_run != 0;
     if (const auto age = json.Find("runs_older_than_ms")) policy.runs_older_than_ms = age->AsInt64(1);
     if (const auto count = json.Find("keep_last_runs")) policy.keep_last_runs = count->AsInt64(0);
     policy.experiment = json.GetString("experiment", "");
     policy.unreferenced_objects = json.GetBool("unreferenced_objects", true);
+    policy.environments_unused_ms = json.GetInt64("environments_unused_ms", 0);
     const std::string report = workspace->driver->Prune(policy);
     if (out_report_json != nullptr) *out_report_json = capi::CopyString(report);
   });

@@ -58,6 +58,7 @@ struct PrunePolicy {
   int64_t keep_last_runs = -1;     // of each experiment; -1 = all
   std::string experiment;          // empty = all
   bool unreferenced_objects = true;
+  int64_t environments_unused_ms = 0;  // made ones that no run has used for so long; 0 = all stay
 };
 
 class Driver {

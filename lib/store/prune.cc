@@ -1,5 +1,8 @@
 #include "store/prune.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -108,10 +111,15 @@ void PruneEnvironments(Store *store, const PruneRequest &request, PruneReport *r
   const std::string root = store->layout().Environments();
   if (request.environments_unused_before_ms == 0 || !IsDirectory(root)) return;
   for (const DirEntry &entry : ListDir(root)) {
-    const auto info = Stat(root + "/" + entry.name, false);
+    if (entry.kind != FileInfo::Kind::kDirectory) continue;
+    const EnvironmentLayout environment = store->layout().Environment(entry.name);
+    // Each use touches the lock; whoever uses or makes it holds the lock.
+    const UniqueFd lock = OpenFile(environment.Lock(), O_RDWR | O_CREAT);
+    const auto info = Stat(environment.Lock(), false);
     if (!info || info->modified_ms >= request.environments_unused_before_ms) continue;
-    Add(&report->environments, entry.name, TreeBytes(root + "/" + entry.name));
-    if (!request.dry_run) RemoveTree(root + "/" + entry.name);
+    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    Add(&report->environments, entry.name, TreeBytes(environment.Root()));
+    if (!request.dry_run) RemoveTree(environment.Root());
   }
 }
 

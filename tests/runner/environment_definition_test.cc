@@ -119,10 +119,11 @@ TEST(DefinitionTest, TheFrameworkBecomesAPackage) {
 
 TEST(DefinitionTest, TheKindFollowsFromTheParts) {
   Environment environment;
-  const auto kind = [&] { return std::string(KindOf(environment, ReadDefinition(environment)).name); };
+  BuildTools tools("", "environment-test", [] { return true; });
+  const auto kind = [&] { return std::string(KindOf(environment, ReadDefinition(environment), &tools).name); };
   environment.pip_packages = {"six"};
   EXPECT_EQ(kind(), "venv");
-  environment.conda_file = "dependencies:\n- python=3.11\n- pip\n";
+  environment.conda_file = "dependencies:\n- python>=3.5\n- pip\n";
   EXPECT_EQ(kind(), "venv");
   environment.conda_packages = {"numpy"};
   EXPECT_EQ(kind(), "conda");

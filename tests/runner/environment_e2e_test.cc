@@ -240,6 +240,14 @@ TEST_F(EnvironmentE2eTest, CondaPackagesAreLeftToACondaTool) {
                 "  - pip\n  - pip:\n      - tinypkg\n");
   EXPECT_THAT(ReadFile(Made(environment).Resolved()), HasSubstr("\"scikit-learn\""));
 
+  // It brings a Python that is not here, too.
+  setenv("PATH", (Path("tools") + ":/usr/bin:/bin").c_str(), 1);
+  Environment old = Pip({});
+  old.conda_file = "dependencies:\n- python=3.6\n- pip:\n  - torch==1.6.0\n";
+  const RunRecord brought = Run(Shell("cat $CONDA_PREFIX/file.yml", old));
+  EXPECT_EQ(brought.state, RunState::kCompleted) << brought.error.message;
+  EXPECT_EQ(Log(brought.id), "dependencies:\n  - python=3.6\n  - pip\n  - pip:\n      - torch==1.6.0\n");
+
   Program(Path("tools/micromamba"),
           "#!/bin/sh\necho 'error    libmamba Could not solve for environment specs' >&2; exit 1\n");
   environment.conda_packages = {"nosuch"};
@@ -286,6 +294,28 @@ TEST_F(EnvironmentE2eTest, ItCanBeMadeBeforehandWithItsLog) {
     EXPECT_EQ(error.status(), Status::kRuntime);
     EXPECT_THAT(error.what(), HasSubstr("nosuchpkg"));
   }
+}
+
+TEST_F(EnvironmentE2eTest, WhatIsUsedIsNotPruned) {
+  const Environment environment = Pip({});
+  Environment python = environment;
+  python.framework = "Python";
+  python.framework_version = ">=3.5";
+  const std::string id = Submit(Shell("while [ ! -e " + Path("go") + " ]; do sleep 0.01; done", python));
+  while (driver_->GetState(id) != RunState::kRunning && !IsFinal(driver_->GetState(id))) usleep(5000);
+  ASSERT_EQ(driver_->GetState(id), RunState::kRunning) << BuildLog(id);
+  PrunePolicy policy;
+  policy.dry_run = false;
+  policy.environments_unused_ms = 1;
+  usleep(5000);
+  EXPECT_THAT(driver_->Prune(policy), HasSubstr("\"environments\":[]"));
+  EXPECT_TRUE(PathExists(Made(python).Ready()));
+  WriteFileAtomic(Path("go"), "");
+  EXPECT_EQ(Finish(id).state, RunState::kCompleted);
+  // The supervisor gives the lock back when it ends, a moment after the record says that the run has.
+  while (PathExists(Made(python).Ready())) driver_->Prune(policy);
+  EXPECT_EQ(Run(Shell("true", python)).state, RunState::kCompleted);
+  EXPECT_TRUE(PathExists(Made(python).Ready()));
 }
 
 TEST_F(EnvironmentE2eTest, ARealPackageFromThePackageIndex) {

@@ -42,6 +42,11 @@ void CheckCuratedIsUnchanged(const Environment &environment) {
   std::string warning;
   const auto original = FindCurated(environment.name, &warning);
   if (original && original->ContentHash() == environment.ContentHash()) return;
+  if (!original) {
+    throw Error::InvalidArgument("environment name '" + environment.name +
+                                 "' is reserved: names that start with AzureML or Microsoft are not for environments "
+                                 "of your own");
+  }
   throw Error::InvalidArgument("environment '" + environment.name +
                                "' came with the library and was changed: give it a name of its own "
                                "(ty_environment_clone), so that the name keeps its meaning");

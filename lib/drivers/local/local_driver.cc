@@ -356,14 +356,17 @@ std::string LocalDriver::Prune(const PrunePolicy &policy) {
   request.dry_run = policy.dry_run;
   request.experiment = policy.experiment;
   request.objects = policy.unreferenced_objects;
+  if (policy.environments_unused_ms > 0)
+    request.environments_unused_before_ms = NowUnixMs() - policy.environments_unused_ms;
   if (policy.runs_older_than_ms > 0) request.runs_ended_before_ms = NowUnixMs() - policy.runs_older_than_ms;
   request.runs_to_keep = policy.keep_last_runs;
   const PruneReport report = trainyard::Prune(store().get(), request);
   Json json = Json::Object();
   json.Set("dry_run", policy.dry_run)
       .Set("runs", report.runs.names)
+      .Set("environments", report.environments.names)
       .Set("objects", report.objects.count)
-      .Set("bytes", report.runs.bytes + report.objects.bytes);
+      .Set("bytes", report.runs.bytes + report.environments.bytes + report.objects.bytes);
   return json.Dump();
 }
 

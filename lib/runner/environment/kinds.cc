@@ -2,22 +2,24 @@
 
 #include <unistd.h>
 
+#include "runner/environment/python_search.h"
 #include "util/error.h"
 
 namespace trainyard {
 namespace {
 
-bool WantsContainer(const Environment &environment, const Definition & /*definition*/) {
+bool WantsContainer(const Environment &environment, const Definition & /*definition*/, BuildTools * /*tools*/) {
   return environment.WantsContainer();
 }
-bool WantsInterpreter(const Environment &environment, const Definition & /*definition*/) {
+bool WantsInterpreter(const Environment &environment, const Definition & /*definition*/, BuildTools * /*tools*/) {
   return !environment.interpreter.empty();
 }
-// Without a Python of the version that is asked for, conda brings one; where conda packages are asked for, only it can.
-bool WantsConda(const Environment & /*environment*/, const Definition &definition) {
-  return !definition.conda.empty();
+// Where conda packages are asked for, only conda can; and it brings a Python that is asked for and not there.
+bool WantsConda(const Environment & /*environment*/, const Definition &definition, BuildTools *tools) {
+  if (!definition.conda.empty()) return true;
+  return !definition.python.empty() && !FindCondaTool().empty() && !LookForPython(tools, definition);
 }
-bool WantsVenv(const Environment & /*environment*/, const Definition & /*definition*/) {
+bool WantsVenv(const Environment & /*environment*/, const Definition & /*definition*/, BuildTools * /*tools*/) {
   return true;
 }
 
@@ -50,9 +52,9 @@ std::span<const KindRow> Kinds() {
   return kKinds;
 }
 
-const KindRow &KindOf(const Environment &environment, const Definition &definition) {
+const KindRow &KindOf(const Environment &environment, const Definition &definition, BuildTools *tools) {
   for (const KindRow &row : kKinds) {
-    if (row.wanted(environment, definition)) return row;
+    if (row.wanted(environment, definition, tools)) return row;
   }
   throw Error::Internal("no kind of environment is wanted");
 }

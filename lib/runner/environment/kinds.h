@@ -25,7 +25,7 @@ struct MakeRequest {
 
 struct KindRow {
   std::string_view name;
-  bool (*wanted)(const Environment &environment, const Definition &definition);
+  bool (*wanted)(const Environment &environment, const Definition &definition, BuildTools *tools);
   // What can be known before anything is made.
   void (*check)(const MakeRequest &request);
   // Makes it in the layout's directory; answers ready.json: {"python", "python_version", "path", "variables", "image",
@@ -35,7 +35,7 @@ struct KindRow {
   bool (*use)(const MakeRequest &request, const Json &ready, PreparedEnvironment *prepared);
 };
 std::span<const KindRow> Kinds();
-const KindRow &KindOf(const Environment &environment, const Definition &definition);
+const KindRow &KindOf(const Environment &environment, const Definition &definition, BuildTools *tools);
 
 // The rows' functions.
 void CheckVenv(const MakeRequest &request);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <optional>
@@ -33,7 +34,7 @@ class Preparation {
         workspace_(workspace),
         tools_(options.log, options.marker, options.go_on),
         request_{environment_, definition_, layout_, workspace_, tools_},
-        kind_(KindOf(environment_, definition_)) {}
+        kind_(KindOf(environment_, definition_, &tools_)) {}
 
   PrepareReport Run() {
     report_.hash = hash_;
@@ -64,6 +65,7 @@ class Preparation {
  private:
   PrepareReport Finish() {
     for (const auto &[name, value] : environment_.variables) report_.prepared.variables.emplace(name, value);
+    if (lock_.valid()) futimens(lock_.get(), nullptr);  // pruning goes by the last use
     report_.prepared.in_use = std::move(lock_);
     return std::move(report_);
   }
@@ -192,7 +194,7 @@ std::vector<std::string> EnvironmentProblems(const Environment &environment, con
     const Definition definition = ReadDefinition(environment);
     const EnvironmentLayout layout = workspace.Environment(environment.ContentHash());
     BuildTools tools("", "environment-" + RandomBase32(10), [] { return true; });
-    KindOf(environment, definition).check({environment, definition, layout, workspace, tools});
+    KindOf(environment, definition, &tools).check({environment, definition, layout, workspace, tools});
   } catch (const Error &error) {
     return {error.what()};
   }

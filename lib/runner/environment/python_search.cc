@@ -57,16 +57,21 @@ std::optional<PythonProgram> ProbePython(BuildTools *tools, const std::string &p
   return PythonProgram{std::string(lines[1].empty() ? std::string_view(path) : lines[1]), std::string(lines[0])};
 }
 
-PythonProgram SearchPython(BuildTools *tools, const Definition &definition) {
+std::optional<PythonProgram> LookForPython(BuildTools *tools, const Definition &definition) {
   const auto fits = [&](const std::optional<PythonProgram> &python) {
     return python && definition.AllowsPython(ParseMinorVersion(python->version));
   };
-  if (auto python = ProbePython(tools, "python3"); fits(python)) return *python;
+  if (auto python = ProbePython(tools, "python3"); fits(python)) return python;
   for (int minor = kNewestMinor; minor >= kOldestMinor; --minor) {
     const std::string name = "python3." + std::to_string(minor);
     if (!definition.AllowsPython({3, minor}) || FindInPath(name).empty()) continue;
-    if (auto python = ProbePython(tools, name); fits(python)) return *python;
+    if (auto python = ProbePython(tools, name); fits(python)) return python;
   }
+  return std::nullopt;
+}
+
+PythonProgram SearchPython(BuildTools *tools, const Definition &definition) {
+  if (auto python = LookForPython(tools, definition)) return *python;
   FailWithNearest(tools, definition);
 }
 

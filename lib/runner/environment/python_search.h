@@ -18,8 +18,9 @@ struct PythonProgram {
 // Asks a program whether it is a Python that works; nullopt when it is not.
 std::optional<PythonProgram> ProbePython(BuildTools *tools, const std::string &program);
 
-// One that meets the definition's conditions: python3 when it does, else the newest python3.N in PATH. Throws Error
-// kInvalidArgument that names the line and the nearest Python there is.
+// One that meets the definition's conditions: python3 when it does, else the newest python3.N in PATH.
+std::optional<PythonProgram> LookForPython(BuildTools *tools, const Definition &definition);
+// The same; throws Error kInvalidArgument that names the line and the nearest Python there is.
 PythonProgram SearchPython(BuildTools *tools, const Definition &definition);
 
 }  // namespace trainyard

@@ -11,7 +11,7 @@ namespace trainyard {
 
 struct MinorVersion {
   int major = 0, minor = 0;
-  auto operator<=>(const MinorVersion &) const = default;
+  auto operator<=>(const MinorVersion &) const = default;  // NOLINT(modernize-use-nullptr): a false alarm
   std::string Text() const { return std::to_string(major) + "." + std::to_string(minor); }
 };
 // "3.11.2" -> 3.11; {0, 0} for what is no version.
