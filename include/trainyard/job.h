@@ -21,6 +21,12 @@ typedef struct ty_job ty_job;
  * A job that runs a program. It starts in a copy of `source_directory`, with directories `outputs` and `logs` in it
  * whose content is kept with the run.
  *
+ * What is copied: everything but .git, .hg, .svn, __pycache__, .ipynb_checkpoints, outputs/ and logs/ at the top, the
+ * workspace itself, and what `.amlignore` at the top says, or, when there is none, the `.gitignore` files at every
+ * level; both mean what they mean to git. Symlinks are kept as they are; one that leads outside is an error. Sockets,
+ * pipes and devices are left out. Files that look like secrets are taken and named in the run's "warnings"
+ * (ty_job_validate names them before). Unchanged files are neither read nor copied again at the next submit.
+ *
  * @param source_directory  copied at submit; NULL: the program starts in an empty directory
  * @param argv     the program and its arguments. A program without '/' is looked up in PATH.
  * @param argc     how many; at least 1
@@ -283,6 +289,21 @@ TY_API ty_status ty_job_set_retries(ty_job *job, int32_t maximum, const int32_t 
                                     ty_error **err) TY_NOEXCEPT;
 
 /**
+ * How large the source directory may be. A submit of a larger one is refused with TY_ERR_INVALID_ARGUMENT; the message
+ * names the ten largest files and directories and the ignore lines that leave them out, and so do the error's details
+ * "ignore_file" and "ignore_lines" (one a line). What an ignore file leaves out does not count.
+ *
+ * @param job        the job
+ * @param max_bytes  of all files; default: 314572800 (300 MB); 0 = no limit
+ * @param max_files  files and symlinks; default: 2000; 0 = no limit
+ * @param err        [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_job_set_snapshot_limits(ty_job *job, uint64_t max_bytes, uint64_t max_files,
+                                            ty_error **err) TY_NOEXCEPT;
+
+/**
  * Set a tag that the run starts with.
  * @param job    the job
  * @param key    1 to 100 bytes
@@ -300,6 +321,7 @@ TY_API ty_status ty_job_set_tag(ty_job *job, const char *key, const char *value,
  * @param workspace  where the job would be submitted
  * @param job        the job
  * @param out_report_json  [out] {"ok":bool, "problems":[lines], "warnings":[lines], "command":[...],
+ * "snapshot":{"files":n,"bytes":n} with a source directory,
  * "train":{"classes":[names],"train_images":n,
  *                   "validation_images":n,"bad_images":[{"path":p,"reason":r}],"steps_per_epoch":n,"total_steps":n,"parameters":n,"memory_bytes":n}};
  *                   free with ty_string_free. A job with problems still answers TY_OK.

@@ -207,8 +207,8 @@ TY_API ty_status ty_run_failure(const ty_run *run, ty_error **out_failure, ty_er
  *
  * @param run       the run
  * @param out_json  [out] an object: id, experiment, display_name, kind, state, compute, parent, root, created_ms,
- * started_ms, ended_ms, rank_count, snapshot, tags, properties, error, job; times not yet known are null; free with
- * ty_string_free
+ * started_ms, ended_ms, rank_count, snapshot, tags, properties, warnings, error, job; times not yet known are null;
+ * free with ty_string_free
  * @param err       [out, optional]
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_IO
  * @since 0.1

@@ -256,6 +256,10 @@ ty_status ty_job_set_retries(ty_job *job, int32_t maximum, const int32_t *never_
   });
 }
 
+ty_status ty_job_set_snapshot_limits(ty_job *job, uint64_t max_bytes, uint64_t max_files, ty_error **err) noexcept {
+  return ChangeJob(job, err, [&](Job &target) { target.snapshot_limits = {max_bytes, max_files}; });
+}
+
 ty_status ty_job_set_tag(ty_job *job, const char *key, const char *value, ty_error **err) noexcept {
   return ChangeJob(job, err, [&](Job &target) {
     CheckTag(capi::Utf8(key, "key"), capi::OptionalString(value));

@@ -228,19 +228,18 @@ Json Job::ToJson() const {
   json.Set("resources", resources.ToJson()).Set("retries", RetriesToJson(retries));
   if (distribution) json.Set("distribution", distribution->ToJson());
   if (train) json.Set("train", train->ToJson());
+  if (!snapshot_limits.IsDefault()) json.Set("snapshot_limits", snapshot_limits.ToJson());
   if (!tags.empty()) json.Set("tags", tags);
   return json;
 }
 
 Job Job::FromJson(const Json &json) {
   RefuseBareCounts(json);
-  json.CheckKeys({"schema_version",    "kind",          "run_id",
-                  "display_name",      "parent",        "source_directory",
-                  "command",           "shell_command", "script",
-                  "script_parameters", "arguments",     "variables",
-                  "secret_names",      "environment",   "environment_definition",
-                  "compute",           "resources",     "retries",
-                  "distribution",      "train",         "tags"});
+  json.CheckKeys({"schema_version",   "kind",      "run_id",        "display_name", "parent",
+                  "source_directory", "command",   "shell_command", "script",       "script_parameters",
+                  "arguments",        "variables", "secret_names",  "environment",  "environment_definition",
+                  "compute",          "resources", "retries",       "distribution", "train",
+                  "snapshot_limits",  "tags"});
   const int64_t version = json.GetInt64("schema_version", kSchemaVersion);
   if (version < 1 || version > kSchemaVersion) {
     throw Error(Status::kVersion, json.path() + ".schema_version is " + std::to_string(version) +
@@ -268,6 +267,7 @@ Job Job::FromJson(const Json &json) {
   if (auto v = json.Find("retries")) job.retries = RetriesFromJson(*v);
   if (auto v = json.Find("distribution")) job.distribution = Distribution::FromJson(*v);
   if (auto v = json.Find("train")) job.train = TrainConfig::FromJson(*v, v->path());
+  if (auto v = json.Find("snapshot_limits")) job.snapshot_limits = SnapshotLimits::FromJson(*v);
   job.tags = json.GetStringMap("tags");
   return job;
 }

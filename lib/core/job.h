@@ -13,6 +13,7 @@
 #include "core/environment.h"
 #include "core/resources.h"
 #include "core/run.h"
+#include "core/snapshot_limits.h"
 #include "core/train_config.h"
 #include "util/json.h"
 
@@ -59,6 +60,7 @@ struct Job {
   Retries retries;
   std::optional<Distribution> distribution;  // unset = one process
   std::optional<TrainConfig> train;
+  SnapshotLimits snapshot_limits;  // of the source directory
   std::map<std::string, std::string> tags;
 
   // How many ranks are started.

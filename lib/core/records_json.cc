@@ -97,6 +97,7 @@ Json RunToJson(const RunRecord &run) {
       .Set("snapshot", TextOrNull(run.snapshot_id))
       .Set("tags", run.tags)
       .Set("properties", run.properties)
+      .Set("warnings", run.warnings)
       .Set("error", RunErrorToJson(run.error));
   if (!run.job_json.empty()) json.Set("job", Json::Parse(run.job_json, "job"));
   return json;

@@ -60,6 +60,7 @@ struct RunRecord {
   ProcessIdentity supervisor;
   std::map<std::string, std::string> tags;        // may change
   std::map<std::string, std::string> properties;  // set once
+  std::vector<std::string> warnings;              // what people should know of, in the order it was found
 };
 
 // A key, and the value it must have; unset = any value.

@@ -16,12 +16,13 @@ constexpr useconds_t kFinishPauseUs = 250000;
 }  // namespace
 
 bool RunBook::TryCommit(const std::vector<RunState> &states, const std::optional<RunError> &error,
-                        const std::map<std::string, std::string> &properties) {
+                        std::map<std::string, std::string> properties) {
   const RunState now = store_->runs().State(run_id_);
   if (IsFinal(now)) {
     throw Error::InvalidState("run '" + run_id_ + "' was already made " + std::string(RunStateName(now)));
   }
   cancel_requested_ = cancel_requested_ || now == RunState::kCancelRequested;
+  properties.insert(properties_.begin(), properties_.end());
   RunChange change;
   change.only_from = {now};
   RunState at = now;
@@ -39,6 +40,7 @@ bool RunBook::TryCommit(const std::vector<RunState> &states, const std::optional
   if (!store_->runs().Apply(run_id_, change)) return false;
   supervisor_.reset();
   started_ms_.reset();
+  properties_.clear();
   return true;
 }
 

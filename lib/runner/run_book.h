@@ -19,6 +19,8 @@ class RunBook {
 
   // Notes a state; it is in the record at the next Commit at the latest.
   void Advance(RunState state) { pending_.push_back(state); }
+  // Notes a property of the run, likewise.
+  void SetProperty(const std::string &key, const std::string &value) { properties_[key] = value; }
   // When the ranks started, if that was not when the record is written.
   void set_started_ms(int64_t time_ms) { started_ms_ = time_ms; }
   // Writes what was noted. A failure to write is logged and left to the next call: the run is more than its record. An
@@ -31,13 +33,14 @@ class RunBook {
 
  private:
   bool TryCommit(const std::vector<RunState> &states, const std::optional<RunError> &error,
-                 const std::map<std::string, std::string> &properties);
+                 std::map<std::string, std::string> properties);
 
   Store *store_;
   const std::string run_id_;
   std::optional<ProcessIdentity> supervisor_;  // until it is written
   std::optional<int64_t> started_ms_;          // until it is written
   std::vector<RunState> pending_;
+  std::map<std::string, std::string> properties_;  // until they are written
   bool cancel_requested_ = false;
 };
 

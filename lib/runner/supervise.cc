@@ -13,12 +13,14 @@
 #include <optional>
 
 #include "core/job.h"
+#include "drivers/local/git_source.h"
 #include "drivers/local/preflight.h"
 #include "drivers/local/settle.h"
 #include "engine/runtime.h"
 #include "runner/attempt.h"
 #include "runner/declared_failure.h"
 #include "runner/environment/prepare_environment.h"
+#include "runner/git_status.h"
 #include "runner/master_port.h"
 #include "runner/prepare.h"
 #include "runner/rank_environment.h"
@@ -44,6 +46,7 @@ constexpr int64_t kLockPatienceMs = 5000;
 constexpr size_t kNodeTailLines = 1000;
 constexpr int64_t kFoldEveryMs = 10000;
 constexpr uint64_t kLargeJournalBytes = 4 << 20;
+constexpr int64_t kGitPatienceMs = 2000;  // the run waits for no longer
 
 // An observer may hold it for the moment in which it finds out that we are only just coming.
 UniqueFd TakeRunLock(const RunLayout &layout) {
@@ -162,6 +165,9 @@ class Supervisor {
     place_.emplace(job_, run_, store_.get(), options_.place, &*beat_);
     place_->Hold();
     book_.Advance(RunState::kPreparing);
+    for (const std::string &warning : run_.warnings) Log(LogLevel::kWarning, warning);
+    std::optional<GitStatus> git;
+    if (run_.properties.contains(kGitCommitProperty)) git.emplace(job_.source_directory, kGitPatienceMs);
     if (NeedsDownload(job_, store_.get())) {
       place_->StepAside();
       book_.Commit();
@@ -169,6 +175,7 @@ class Supervisor {
     weights_path_ = ResolveWeights(job_, store_.get(), [&] { return !beat_->cancel_requested(); });
     PrepareSoftware();
     PrepareCode(run_, store_.get());
+    if (git) NoteGitStatus(&*git);
     book_.Advance(RunState::kQueued);
     if (!AwaitPlace()) return RunState::kCanceled;
     return RunAttempts(error);
@@ -231,6 +238,10 @@ class Supervisor {
     environment_hash_ = report.hash;
     for (const auto &[name, value] : environment_.variables) job_.variables.emplace(name, value);
     if (!report.hash.empty()) Log(LogLevel::kInfo, "environment " + report.hash + (report.reused ? " reused" : ""));
+  }
+
+  void NoteGitStatus(GitStatus *git) {
+    if (const auto dirty = git->Wait()) book_.SetProperty("azureml.git.dirty", *dirty ? "True" : "False");
   }
 
   // Canceled says that nothing is left.

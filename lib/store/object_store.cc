@@ -1,9 +1,13 @@
 #include "store/object_store.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "util/clock.h"
 #include "util/error.h"
@@ -28,6 +32,9 @@ class StoreLock {
 };
 
 constexpr uint64_t kSmall = uint64_t{4} << 20;
+constexpr size_t kCopyBuffer = size_t{1} << 20;
+constexpr size_t kManyFiles = 64;  // from here on one sync of the whole file system is cheaper than one for each
+constexpr size_t kGenerationBytes = 16;
 
 class TemporaryFile {
  public:
@@ -60,12 +67,6 @@ bool ObjectStore::Touch(const std::string &sha256) const {
   if (utimensat(AT_FDCWD, Path(sha256).c_str(), nullptr, 0) == 0) return true;
   if (errno == ENOENT || errno == ENOTDIR) return false;
   throw Error::FromErrno(errno, "touch", Path(sha256));
-}
-
-// Without the owner's write permission an object is durable; the mark itself may be lost, which costs one more fsync.
-void ObjectStore::SyncAndMark(int fd) const {
-  if (fsync(fd) != 0) throw Error::FromErrno(errno, "sync the objects in", root_);
-  if (fchmod(fd, 0400) != 0) throw Error::FromErrno(errno, "change the mode of the objects in", root_);
 }
 
 bool ObjectStore::Adopt(const std::string &temporary, const std::string &sha256) {
@@ -106,22 +107,40 @@ ObjectInfo ObjectStore::PutFile(const std::string &path, bool sync) {
   if (fstat(source.get(), &stat_info) != 0) throw Error::FromErrno(errno, "stat", path);
   if (!S_ISREG(stat_info.st_mode))
     throw Error::InvalidArgument("'" + path + "' is not a regular file", {{"path", path}});
-  if (static_cast<uint64_t>(stat_info.st_size) <= kSmall) {
-    // One read: what is hashed is what is kept, even when somebody writes it meanwhile.
-    std::string data(static_cast<size_t>(stat_info.st_size) + 1, '\0');
+  const auto size = static_cast<uint64_t>(stat_info.st_size);
+  if (size <= kSmall) {
+    // One read: what is hashed is what is kept, even when somebody writes it meanwhile. Known content costs no write.
+    std::string data(static_cast<size_t>(size), '\0');
     data.resize(ReadAt(source.get(), data.data(), data.size(), 0, path));
-    if (data.size() <= static_cast<size_t>(stat_info.st_size)) return PutBytes(data, sync);
+    return PutBytes(data, sync);
   }
   MakeDirs(root_);
   const TemporaryFile temporary(TemporaryPath());
-  {
-    const UniqueFd fd = OpenFile(temporary.path(), O_WRONLY | O_CREAT | O_EXCL, 0600);
-    CopyFd(source.get(), fd.get(), path, temporary.path());
-  }
-  ObjectInfo info;
-  info.sha256 = Sha256File(temporary.path(), &info.size);
+  const ObjectInfo info = CopyIn(source.get(), size, path, temporary.path());
   Adopt(temporary.path(), info.sha256);
   if (sync) Sync({info.sha256});
+  return info;
+}
+
+// A reflink is hashed afterwards, a copy while it is written: each byte is read once.
+ObjectInfo ObjectStore::CopyIn(int source, uint64_t size, const std::string &path, const std::string &temporary) {
+  const UniqueFd fd = OpenFile(temporary, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  ObjectInfo info;
+  if (ioctl(fd.get(), FICLONE, source) == 0) {
+    info.sha256 = Sha256File(temporary, &info.size);
+    return info;
+  }
+  Sha256 hash;
+  std::vector<char> buffer(kCopyBuffer);
+  while (info.size < size) {
+    const size_t wanted = static_cast<size_t>(std::min<uint64_t>(buffer.size(), size - info.size));
+    const size_t got = ReadAt(source, buffer.data(), wanted, info.size, path);
+    if (got == 0) break;
+    hash.Update(buffer.data(), got);
+    WriteAll(fd.get(), buffer.data(), got, temporary);
+    info.size += got;
+  }
+  info.sha256 = hash.HexDigest();
   return info;
 }
 
@@ -142,50 +161,81 @@ ObjectInfo ObjectStore::PutFileByMove(const std::string &path, bool sync) {
 }
 
 void ObjectStore::Sync(const std::vector<std::string> &hashes) {
-  // Writing starts for all of them before any is waited for; then the first fsync commits what they have in common.
-  std::vector<UniqueFd> files;
-  std::set<std::string> directories;
+  std::vector<std::string> paths;
   for (const std::string &hash : hashes) {
-    const std::string path = Path(hash);
-    UniqueFd file = OpenFile(path, O_RDONLY);
+    std::string path = Path(hash);
     struct stat info {};
-    if (fstat(file.get(), &info) != 0) throw Error::FromErrno(errno, "stat", path);
-    if ((info.st_mode & 0200) == 0) continue;  // synced before
-    directories.insert(ParentPath(path));
-    if (files.size() < 256) {
-      sync_file_range(file.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
-      files.push_back(std::move(file));
-    } else {
-      SyncAndMark(file.get());
+    if (stat(path.c_str(), &info) != 0) throw Error::FromErrno(errno, "stat", path);
+    if ((info.st_mode & 0200) != 0) paths.push_back(std::move(path));  // else synced before
+  }
+  if (paths.empty()) return;
+  const FileSystemKind kind = GetFileSystemKind(root_);
+  if (kind.name == "ext4" || kind.name == "xfs") {
+    SyncTogether(paths);
+  } else if (paths.size() >= kManyFiles && !kind.network) {
+    SyncEverything();
+  } else {
+    SyncEach(paths);
+    // On btrfs an fsync of the file makes its new name durable too.
+    if (kind.name != "btrfs") {
+      std::set<std::string> directories = {root_};
+      for (const std::string &path : paths) directories.insert(ParentPath(path));
+      for (const std::string &directory : directories) SyncDirectory(directory);
     }
   }
-  if (files.empty()) return;
-  const std::string kind = GetFileSystemKind(root_).name;
-  if (kind == "ext4" || kind == "xfs") {
-    SyncTogether(files);
-    return;
+  Mark(paths);
+}
+
+// Without the owner's write permission an object is durable; the mark itself may be lost, which costs one more sync.
+void ObjectStore::Mark(const std::vector<std::string> &paths) const {
+  for (const std::string &path : paths) {
+    if (chmod(path.c_str(), 0400) != 0) throw Error::FromErrno(errno, "change the mode of", path);
   }
-  for (const UniqueFd &file : files) SyncAndMark(file.get());
-  if (kind == "btrfs") return;  // an fsync of the file makes its new name durable too
-  for (const std::string &directory : directories) SyncDirectory(directory);
-  SyncDirectory(root_);
+}
+
+void ObjectStore::SyncEach(const std::vector<std::string> &paths) const {
+  for (const std::string &path : paths) SyncFile(path);
+}
+
+void ObjectStore::SyncEverything() const {
+  const UniqueFd fd = OpenFile(root_, O_RDONLY | O_DIRECTORY);
+  if (syncfs(fd.get()) != 0) throw Error::FromErrno(errno, "sync the file system of", root_);
 }
 
 // These file systems write one log in order: once the files' own writes have ended, the fsync of a file that changed
 // after them puts everything before it on the disk, new names included, with one flush of the disk's cache instead of
-// one a file.
-void ObjectStore::SyncTogether(const std::vector<UniqueFd> &files) const {
+// one a file. Writing starts for all of them before any is waited for.
+void ObjectStore::SyncTogether(const std::vector<std::string> &paths) const {
   constexpr unsigned kWait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
-  for (const UniqueFd &file : files) {
-    if (sync_file_range(file.get(), 0, 0, kWait) != 0) throw Error::FromErrno(errno, "sync the objects in", root_);
+  for (const unsigned how : {static_cast<unsigned>(SYNC_FILE_RANGE_WRITE), kWait}) {
+    for (const std::string &path : paths) {
+      const UniqueFd file = OpenFile(path, O_RDONLY);
+      if (sync_file_range(file.get(), 0, 0, how) != 0) throw Error::FromErrno(errno, "sync", path);
+    }
   }
   const std::string last = root_ + "/.lock";
   const UniqueFd fd = OpenFile(last, O_RDWR | O_CREAT, 0600);
   const int64_t now = MonotonicNs();
   if (pwrite(fd.get(), &now, sizeof now, 0) < 0 || fsync(fd.get()) != 0) throw Error::FromErrno(errno, "sync", last);
-  for (const UniqueFd &file : files) {
-    if (fchmod(file.get(), 0400) != 0) throw Error::FromErrno(errno, "change the mode of the objects in", root_);
-  }
+}
+
+std::string ObjectStore::Generation() const {
+  return ReadFileIfExists(root_ + "/.generation", kGenerationBytes).value_or("");
+}
+
+bool ObjectStore::Hold(const std::string &list, const std::string &generation) {
+  MakeDirs(root_ + "/held");
+  const StoreLock lock(root_, LOCK_SH);
+  const std::string path = root_ + "/held/" + list;
+  const UniqueFd fd = OpenFile(path, O_WRONLY | O_CREAT, 0600);
+  if (futimens(fd.get(), nullptr) != 0) throw Error::FromErrno(errno, "touch", path);
+  return Touch(list) && Generation() == generation;
+}
+
+bool ObjectStore::Refresh(const std::string &sha256) {
+  MakeDirs(root_);
+  const StoreLock lock(root_, LOCK_SH);
+  return Touch(sha256);
 }
 
 bool ObjectStore::Has(std::string_view sha256) const {
@@ -222,10 +272,37 @@ void ObjectStore::Verify(std::string_view sha256) const {
   }
 }
 
-GarbageReport ObjectStore::CollectGarbage(const std::set<std::string> &referenced, bool dry_run, int64_t grace_ms) {
+// Those held since `oldest`; marks from before are removed.
+std::set<std::string> ObjectStore::HeldLists(int64_t oldest, bool dry_run) const {
+  std::set<std::string> held;
+  const std::string directory = root_ + "/held";
+  if (!IsDirectory(directory)) return held;
+  for (const DirEntry &entry : ListDir(directory)) {
+    const auto info = Stat(directory + "/" + entry.name);
+    if (info && info->modified_ms > oldest) {
+      held.insert(entry.name);
+    } else if (!dry_run) {
+      RemoveFile(directory + "/" + entry.name);
+    }
+  }
+  return held;
+}
+
+GarbageReport ObjectStore::CollectGarbage(std::set<std::string> referenced, bool dry_run, int64_t grace_ms,
+                                          const Expand &expand) {
   GarbageReport report;
   if (!IsDirectory(root_)) return report;
   const int64_t oldest = NowUnixMs() - grace_ms;
+  std::set<std::string> held;
+  {
+    const StoreLock lock(root_, dry_run ? LOCK_SH : LOCK_EX);
+    if (!dry_run) WriteFileAtomic(root_ + "/.generation", RandomBase32(kGenerationBytes), 0600, /*sync=*/false);
+    held = HeldLists(oldest, dry_run);
+  }
+  for (const std::string &list : held) {
+    referenced.insert(list);
+    if (expand) expand(list, &referenced);
+  }
   for (const DirEntry &directory : ListDir(root_)) {
     if (directory.kind != FileInfo::Kind::kDirectory) continue;
     const std::string parent = root_ + "/" + directory.name;

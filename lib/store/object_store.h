@@ -1,6 +1,11 @@
 // Files by content: objects/ab/cdef... where abcdef... is the SHA-256. An object is written beside its place, hashed as
 // it was written, and renamed in: never half there, never a hard link to a file somebody may still write. Thread-safe,
 // and safe among processes.
+//
+//   objects/.lock         shared by who puts, exclusive for who removes
+//   objects/.generation   changed before anything is removed
+//   objects/held/<hash>   a list of objects that somebody is about to refer to; its time says since when
+//   objects/tmp/
 #pragma once
 
 #include <cstdint>
@@ -33,13 +38,24 @@ class ObjectStore {
 
   explicit ObjectStore(const Layout &layout) : root_(layout.Objects()) {}
 
-  // Content of `path` (reflink where possible). Without `sync` the caller calls Sync() before it refers to the object.
+  // Content of `path` (reflink where possible), up to the size it has now when it grows meanwhile. Without `sync` the
+  // caller calls Sync() before it refers to the object.
   ObjectInfo PutFile(const std::string &path, bool sync = true);
   // The file itself goes in (renamed; copied from another file system); afterwards `path` is gone.
   ObjectInfo PutFileByMove(const std::string &path, bool sync = true);
   ObjectInfo PutBytes(std::string_view data, bool sync = true);
   // Makes these objects durable, together much cheaper than one by one.
   void Sync(const std::vector<std::string> &hashes);
+
+  // For sets of objects that are not put again one by one (snapshots of unchanged files). Objects only go away in a
+  // garbage collection, and each of those makes a new generation first: what was there in a generation is there as long
+  // as it lasts.
+  std::string Generation() const;
+  // Keeps the list object `list` and what it names for the grace, from any garbage collection that starts from now on.
+  // False: a collection has started since `generation`, and some of it may be gone.
+  bool Hold(const std::string &list, const std::string &generation);
+  // Keeps one object for the grace; false when it is not there.
+  bool Refresh(const std::string &sha256);
 
   bool Has(std::string_view sha256) const;
   std::string Path(std::string_view sha256) const;  // Error kInvalidArgument for no hash
@@ -50,15 +66,22 @@ class ObjectStore {
   // Reads it again; Error kCorrupt naming the file when the content does not match.
   void Verify(std::string_view sha256) const;
 
-  // Removes what is not in `referenced` and older than the grace; a dry run only reports.
-  GarbageReport CollectGarbage(const std::set<std::string> &referenced, bool dry_run, int64_t grace_ms = kGraceMs);
+  // Removes what is not in `referenced` and older than the grace; a dry run only reports. `expand` adds what a held
+  // list names.
+  using Expand = std::function<void(const std::string &list, std::set<std::string> *referenced)>;
+  GarbageReport CollectGarbage(std::set<std::string> referenced, bool dry_run, int64_t grace_ms = kGraceMs,
+                               const Expand &expand = {});
 
  private:
   bool Adopt(const std::string &temporary, const std::string &sha256);
+  ObjectInfo CopyIn(int source, uint64_t size, const std::string &path, const std::string &temporary);
+  std::set<std::string> HeldLists(int64_t oldest, bool dry_run) const;
   std::string TemporaryPath() const;
   bool Touch(const std::string &sha256) const;
-  void SyncAndMark(int fd) const;
-  void SyncTogether(const std::vector<UniqueFd> &files) const;
+  void SyncEach(const std::vector<std::string> &paths) const;
+  void SyncTogether(const std::vector<std::string> &paths) const;
+  void SyncEverything() const;
+  void Mark(const std::vector<std::string> &paths) const;
 
   std::string root_;
 };

@@ -16,6 +16,7 @@ namespace trainyard {
 namespace {
 
 constexpr int64_t kOrphanGraceMs = 3600 * 1000;
+constexpr int64_t kIndexLifeMs = int64_t{30} * 86400 * 1000;
 
 uint64_t TreeBytes(const std::string &path) {
   uint64_t bytes = 0;
@@ -125,17 +126,30 @@ void PruneEnvironments(Store *store, const PruneRequest &request, PruneReport *r
 
 void PruneObjects(Store *store, const PruneRequest &request, PruneReport *report, const Kept &kept) {
   std::set<std::string> referenced = kept.objects;
-  for (const std::string &id : kept.snapshots) {
-    referenced.insert(id);
+  const auto add = [&](const std::string &id, std::set<std::string> *all) {
+    all->insert(id);
     try {
-      for (const SnapshotEntry &entry : LoadSnapshot(id, store->objects()).entries) referenced.insert(entry.sha256);
+      for (const SnapshotEntry &entry : LoadSnapshot(id, store->objects()).entries) all->insert(entry.sha256);
     } catch (const Error &error) {
       if (error.status() != Status::kNotFound) throw;
       Log(LogLevel::kWarning, "the snapshot '" + id + "' is gone");
     }
-  }
-  const GarbageReport garbage = store->objects().CollectGarbage(referenced, request.dry_run, request.object_grace_ms);
+  };
+  for (const std::string &id : kept.snapshots) add(id, &referenced);
+  const GarbageReport garbage =
+      store->objects().CollectGarbage(std::move(referenced), request.dry_run, request.object_grace_ms, add);
   report->objects = {garbage.count, garbage.bytes, garbage.names};
+}
+
+// What is known of source directories that nobody has submitted for long. It can be had again, so it is no loss to
+// report.
+void PruneIndexes(Store *store, const PruneRequest &request) {
+  const std::string root = store->layout().Root() + "/cache/snapshots";
+  if (request.dry_run || !IsDirectory(root)) return;
+  for (const DirEntry &entry : ListDir(root)) {
+    const auto info = Stat(root + "/" + entry.name, false);
+    if (info && info->modified_ms < NowUnixMs() - kIndexLifeMs) RemoveFile(root + "/" + entry.name);
+  }
 }
 
 }  // namespace
@@ -147,6 +161,7 @@ PruneReport Prune(Store *store, const PruneRequest &request) {
   PruneModels(store, request, &report, &kept);
   PruneEnvironments(store, request, &report);
   if (request.objects) PruneObjects(store, request, &report, kept);
+  PruneIndexes(store, request);
   return report;
 }
 

@@ -8,7 +8,7 @@ namespace trainyard {
 
 const char kRunColumns[] =
     "runs.seq, runs.id, experiment, display_name, kind, state, parent_id, root_id, compute, job_hash, snapshot_id, "
-    "rank_count, created_ms, started_ms, ended_ms, error, submitter, supervisor";
+    "rank_count, created_ms, started_ms, ended_ms, error, submitter, supervisor, warnings";
 
 RunRecord ReadRun(const Statement &row) {
   RunRecord run;
@@ -29,6 +29,7 @@ RunRecord ReadRun(const Statement &row) {
   run.error = ErrorFromText(row.Text(15));
   run.submitter = IdentityFromText(row.Text(16));
   run.supervisor = IdentityFromText(row.Text(17));
+  run.warnings = WarningsFromText(row.Text(18));
   return run;
 }
 
@@ -67,6 +68,20 @@ RunError ErrorFromText(const std::string &text) {
   error.stderr_tail = json.GetString("stderr_tail", "");
   error.details_json = json.GetString("details", "");
   return error;
+}
+
+std::string WarningsToText(const std::vector<std::string> &warnings) {
+  if (warnings.empty()) return "";
+  Json list = Json::Array();
+  for (const std::string &warning : warnings) {
+    if (list.size() == RunStore::kMaxWarnings) break;
+    list.Append(TruncateUtf8(SanitizeUtf8(warning), RunStore::kMaxWarning));
+  }
+  return list.Dump();
+}
+
+std::vector<std::string> WarningsFromText(const std::string &text) {
+  return text.empty() ? std::vector<std::string>() : Json::Parse(text, "warnings").AsStringList();
 }
 
 std::string IdentityToText(const ProcessIdentity &identity) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/run.h"
 #include "store/database.h"
@@ -14,6 +15,8 @@ RunRecord ReadRun(const Statement &row);
 
 std::string ErrorToText(const RunError &error);  // "" for no error
 RunError ErrorFromText(const std::string &text);
+std::string WarningsToText(const std::vector<std::string> &warnings);  // "" for none
+std::vector<std::string> WarningsFromText(const std::string &text);
 std::string IdentityToText(const ProcessIdentity &identity);
 ProcessIdentity IdentityFromText(const std::string &text);
 

@@ -141,8 +141,7 @@ void Move(Connection &db, int64_t seq, RunRecord *run, const std::vector<RunStat
 void WriteBack(Connection &db, int64_t seq, const RunRecord &run) {
   db.Prepare(
         "UPDATE runs SET display_name = ?, state = ?, snapshot_id = ?, rank_count = ?, started_ms = ?, ended_ms = ?, "
-        "error = ?, "
-        "supervisor = ? WHERE seq = ?")
+        "error = ?, supervisor = ?, warnings = ? WHERE seq = ?")
       .Bind(run.display_name)
       .Bind(static_cast<int64_t>(run.state))
       .Bind(run.snapshot_id)
@@ -151,6 +150,7 @@ void WriteBack(Connection &db, int64_t seq, const RunRecord &run) {
       .Bind(run.ended_ms)
       .Bind(ErrorToText(run.error))
       .Bind(IdentityToText(run.supervisor))
+      .Bind(WarningsToText(run.warnings))
       .Bind(seq)
       .Run();
 }
@@ -162,8 +162,8 @@ int64_t Insert(Connection &db, const RunRecord &run) {
       .Run();
   db.Prepare(
         "INSERT INTO runs (id, experiment, display_name, kind, state, parent_id, root_id, compute, job_hash, "
-        "snapshot_id, rank_count, created_ms, started_ms, ended_ms, error, submitter, supervisor) VALUES "
-        "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
+        "snapshot_id, rank_count, created_ms, started_ms, ended_ms, error, submitter, supervisor, warnings) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
       .Bind(run.id)
       .Bind(run.experiment)
       .Bind(run.display_name)
@@ -181,6 +181,7 @@ int64_t Insert(Connection &db, const RunRecord &run) {
       .Bind(ErrorToText(run.error))
       .Bind(IdentityToText(run.submitter))
       .Bind(IdentityToText(run.supervisor))
+      .Bind(WarningsToText(run.warnings))
       .Run();
   const int64_t seq = db.LastInsertId();
   db.Prepare("INSERT INTO run_jobs (run_seq, job_json) VALUES (?, ?)").Bind(seq).Bind(run.job_json).Run();
@@ -382,6 +383,7 @@ std::optional<RunRecord> RunStore::Apply(std::string_view id, const RunChange &c
     if (change.rank_count) run.rank_count = *change.rank_count;
     if (change.supervisor) run.supervisor = *change.supervisor;
     if (change.error) run.error = *change.error;
+    run.warnings.insert(run.warnings.end(), change.warnings.begin(), change.warnings.end());
     Move(db, seq, &run, change.states, change.time_ms != 0 ? change.time_ms : NowUnixMs());
     WriteBack(db, seq, run);
     for (const std::string &key : change.removed_tags) {

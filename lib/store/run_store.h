@@ -30,6 +30,7 @@ struct RunChange {
   std::map<std::string, std::string> tags;  // set or replaced
   std::vector<std::string> removed_tags;
   std::map<std::string, std::string> properties;  // new ones; the same value again is fine, another is kAlreadyExists
+  std::vector<std::string> warnings;              // more of them
   int64_t time_ms = 0;                            // 0 = now
 };
 
@@ -43,6 +44,7 @@ class RunStore {
  public:
   static constexpr size_t kMaxTags = 100, kMaxProperties = 100, kMaxKey = 100, kMaxValue = 1000;
   static constexpr size_t kMaxDisplayName = 256, kMaxErrorMessage = 3000, kMaxStderrTail = 32768;
+  static constexpr size_t kMaxWarnings = 100, kMaxWarning = 1000;  // more are dropped, longer ones cut
 
   explicit RunStore(Database *database) : database_(database) {}
 

@@ -2,8 +2,8 @@
 
 namespace trainyard {
 
-// runs.seq orders runs by creation, whatever the clock said. JSON columns (error, submitter, supervisor) are values
-// that are read and written whole. runs.parent_id is '' for a run without a parent, runs.root_id then too.
+// runs.seq orders runs by creation, whatever the clock said. JSON columns (error, submitter, supervisor, warnings) are
+// values that are read and written whole. runs.parent_id is '' for a run without a parent, runs.root_id then too.
 const char kSchema[] = R"sql(
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 
@@ -27,7 +27,8 @@ CREATE TABLE runs (
   ended_ms INTEGER NOT NULL,
   error TEXT NOT NULL,
   submitter TEXT NOT NULL,
-  supervisor TEXT NOT NULL
+  supervisor TEXT NOT NULL,
+  warnings TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX runs_by_experiment ON runs (experiment, seq);
 CREATE INDEX runs_by_state ON runs (state, seq);

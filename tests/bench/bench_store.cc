@@ -126,10 +126,10 @@ void Submit(Store *store) {
   for (int i = 0; i < 10; ++i)
     WriteFileAtomic(source.path() + "/f" + std::to_string(i) + ".py", std::string(2000 + i, 'x'), 0600, false);
   int64_t start = MonotonicNs();
-  const SnapshotManifest manifest = TakeSnapshot(source.path(), &store->objects());
+  const SnapshotManifest manifest = TakeSnapshot({.directory = source.path()}, &store->objects());
   Report("store_snapshot_10_new_files", Seconds(start) * 1000, "ms");
   start = MonotonicNs();
-  for (int i = 0; i < 20; ++i) TakeSnapshot(source.path(), &store->objects());
+  for (int i = 0; i < 20; ++i) TakeSnapshot({.directory = source.path()}, &store->objects());
   Report("store_snapshot_10_known_files", Seconds(start) * 1000 / 20, "ms");
   start = MonotonicNs();
   for (int i = 0; i < 20; ++i) store->runs().Create(Record("submit" + std::to_string(i)), {RunState::kStarting});

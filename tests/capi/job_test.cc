@@ -67,6 +67,19 @@ TEST_F(JobTest, RoundTripsThroughJson) {
   EXPECT_EQ(parsed.Find("retries")->GetInt64("maximum", 0), 5);
 }
 
+TEST_F(JobTest, SnapshotLimits) {
+  EXPECT_EQ(ToJson(job).find("snapshot_limits"), std::string::npos);
+  EXPECT_OK(ty_job_set_snapshot_limits(job, 0, 5000, err));
+  const Json limits = *Json::Parse(ToJson(job), "job").Find("snapshot_limits");
+  EXPECT_EQ(limits.GetInt64("max_bytes"), 0);
+  EXPECT_EQ(limits.GetInt64("max_files"), 5000);
+  TyJob copy;
+  ASSERT_OK(ty_job_from_json(ToJson(job).c_str(), copy.out(), err));
+  EXPECT_EQ(ToJson(copy), ToJson(job));
+  EXPECT_OK(ty_job_set_snapshot_limits(job, 300 << 20, 2000, err));  // the defaults
+  EXPECT_EQ(ToJson(job).find("snapshot_limits"), std::string::npos);
+}
+
 TEST_F(JobTest, SecretsAreNeverInJson) {
   EXPECT_OK(ty_job_set_secret(job, "TOKEN", "hunter2-very-secret", err));
   const std::string json = ToJson(job);

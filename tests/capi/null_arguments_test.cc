@@ -259,6 +259,8 @@ class NullArguments : public WorkspaceTest {
     table.Add("ty_job_set_time_limit", &ty_job_set_time_limit, In("job", jb), Any(int64_t{1000}));
     table.Add("ty_job_set_retries", &ty_job_set_retries, In("job", jb), Any(1), In("never_exit_codes", &exit_code),
               Any(size_t{1}));
+    table.Add("ty_job_set_snapshot_limits", &ty_job_set_snapshot_limits, In("job", jb), Any(uint64_t{0}),
+              Any(uint64_t{0}));
     table.Add("ty_job_set_tag", &ty_job_set_tag, In("job", jb), In("key", "k"), Any(nullptr));
     table.Add("ty_job_validate", &ty_job_validate, In("workspace", workspace.get()), In("job", jb),
               Out("out_report_json", &text));

@@ -368,6 +368,58 @@ TEST_F(RunTest, TheSnapshotComesBack) {
   EXPECT_EQ(ty_run_restore_snapshot(run, (directory / "other").c_str(), err), TY_ERR_NOT_FOUND);
 }
 
+TEST_F(RunTest, SnapshotsWarnAndRefuse) {
+  const std::string source = directory / "source";
+  WriteAll(source + "/train.py", "print(1)");
+  WriteAll(source + "/.env", "PASSWORD=x");
+  TyJob job = Shell("true", source.c_str());
+  Text report;
+  ASSERT_OK(ty_job_validate(workspace, job, report.out(), err));
+  Json validated = Json::Parse(report.str(), "report");
+  EXPECT_TRUE(validated.GetBool("ok"));
+  EXPECT_EQ(validated.Get("snapshot").GetInt64("files"), 2);
+  ASSERT_EQ(validated.GetStringList("warnings").size(), 1U);
+  EXPECT_NE(validated.GetStringList("warnings")[0].find("'.env'"), std::string::npos);
+  const TyRun run = Submit(job);
+  EXPECT_EQ(Wait(run), TY_RUN_COMPLETED);
+  EXPECT_EQ(Record(run).GetStringList("warnings"), validated.GetStringList("warnings"));
+  EXPECT_NE(Log(run, TY_RANK_RUNNER).find("'.env' looks like a secret"), std::string::npos);
+
+  ASSERT_OK(ty_job_set_snapshot_limits(job, 0, 1, err));
+  TyRun none;
+  EXPECT_EQ(ty_run_submit(workspace, "tests", job, none.out(), err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_NE(err.message().find("2 files"), std::string::npos) << err.message();
+  EXPECT_EQ(err.detail("ignore_file"), source + "/.amlignore");
+  EXPECT_EQ(Runs().size(), 1U);
+  ASSERT_OK(ty_job_validate(workspace, job, report.out(), err));
+  validated = Json::Parse(report.str(), "report");
+  EXPECT_FALSE(validated.GetBool("ok"));
+  EXPECT_NE(validated.GetStringList("problems")[0].find("2 files"), std::string::npos);
+}
+
+TEST_F(RunTest, TheSourceRepositoryIsRecorded) {
+  if (std::system("git --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "there is no git";
+  const std::string source = directory / "source";
+  WriteAll(source + "/train.py", "print(1)");
+  const std::string git =
+      "cd '" + source + "' && HOME=/nowhere GIT_CONFIG_NOSYSTEM=1 git -c user.name=n -c user.email=e ";
+  ASSERT_EQ(std::system((git + "init -q -b trunk && git remote add origin https://me:pw@host/r.git").c_str()), 0);
+  const auto property = [&](const TyRun &run, const char *key) {
+    Text value;
+    return ty_run_get_property(run, key, value.out(), err) == TY_OK ? value.str() : "";
+  };
+  ASSERT_EQ(std::system((git + "add -A && " + git + "commit -q -m m").c_str()), 0);
+  TyRun run = Complete("true", source.c_str());
+  EXPECT_EQ(property(run, "azureml.git.branch"), "trunk");
+  EXPECT_EQ(property(run, "azureml.git.commit").size(), 40U);
+  EXPECT_EQ(property(run, "azureml.git.repository_uri"), "https://host/r.git");
+  EXPECT_EQ(property(run, "azureml.git.dirty"), "False");
+  EXPECT_EQ(property(run, "mlflow.source.git.branch"), "trunk");
+  WriteAll(source + "/new.py", "print(2)");
+  run = Complete("true", source.c_str());
+  EXPECT_EQ(property(run, "azureml.git.dirty"), "True");
+}
+
 TEST_F(RunTest, DeletedRunsAreGone) {
   const TyRun run = Complete("echo text > outputs/x");
   const std::string id = ty_run_id(run);

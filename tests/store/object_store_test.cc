@@ -6,7 +6,6 @@
 
 #include <thread>
 
-#include "store/snapshot.h"
 #include "store_fixture.h"
 #include "util/hash.h"
 
@@ -104,36 +103,40 @@ TEST_F(ObjectStoreTest, ManyThreadsPutTheSame) {
   for (int i = 0; i < 50; ++i) objects().Verify(Sha256Hex("n" + std::to_string(i)));
 }
 
-TEST_F(ObjectStoreTest, SnapshotAndRestore) {
-  Write("src/train.py", "print()");
-  Write("src/run.sh", "#!/bin/sh", 0755);
-  Write("src/lib/a.py", "a");
-  Write("src/.git/config", "secret");
-  Write("src/outputs/old", "x");
-  Write("src/lib/outputs/kept", "y");
-  MakeDirs(Path("src/empty/deep"));
-  ASSERT_EQ(symlink("lib/a.py", Path("src/link").c_str()), 0);
-  ASSERT_EQ(mkfifo(Path("src/fifo").c_str(), 0600), 0);
-  const SnapshotManifest taken = TakeSnapshot(Path("src"), &objects());
-  EXPECT_EQ(taken.bytes, 7u + 9 + 1 + 1);
-  RestoreSnapshot(LoadSnapshot(taken.id, objects()), objects(), Path("dst"));
-  EXPECT_EQ(ListTree(Path("dst")),
-            (std::vector<std::string>{"lib/a.py", "lib/outputs/kept", "link", "run.sh", "train.py"}));
-  EXPECT_TRUE(IsDirectory(Path("dst/empty/deep")));
-  EXPECT_EQ(Stat(Path("dst/run.sh"))->mode, 0755u);
-  EXPECT_EQ(Stat(Path("dst/train.py"))->mode, 0644u);
-  EXPECT_EQ(ReadFile(Path("dst/link")), "a");
-  EXPECT_EQ(TakeSnapshot(Path("dst"), &objects()).id, taken.id);
-  Write("dst/train.py", "print(1)");
-  EXPECT_NE(TakeSnapshot(Path("dst"), &objects()).id, taken.id);
-  EXPECT_EQ(ReadFile(Path("src/train.py")), "print()");  // the run's copy is its own
-  EXPECT_EQ(StatusOf([&] { TakeSnapshot(Path("none"), &objects()); }), Status::kNotFound);
+// A list that is held keeps what it names, and who holds one learns whether something was removed before.
+TEST_F(ObjectStoreTest, HeldListsSurviveACollection) {
+  const std::string file = objects().PutBytes("file").sha256, other = objects().PutBytes("other").sha256;
+  const std::string list = objects().PutBytes("list of file").sha256;
+  const auto expand = [&](const std::string &held, std::set<std::string> *referenced) {
+    EXPECT_EQ(held, list);
+    referenced->insert(file);
+  };
+  const std::string generation = objects().Generation();
+  EXPECT_TRUE(objects().Hold(list, generation));
+  const timespec old[2] = {{1000, 0}, {1000, 0}};
+  for (const std::string &hash : {file, other, list})
+    ASSERT_EQ(utimensat(AT_FDCWD, objects().Path(hash).c_str(), old, 0), 0);
+  EXPECT_EQ(objects().CollectGarbage({}, true, ObjectStore::kGraceMs, expand).names, std::vector<std::string>{other});
+  EXPECT_EQ(objects().Generation(), generation);  // a dry run removes nothing
+  EXPECT_EQ(objects().CollectGarbage({}, false, ObjectStore::kGraceMs, expand).count, 1);
+  EXPECT_TRUE(objects().Has(file));
+  EXPECT_TRUE(objects().Has(list));
+  EXPECT_FALSE(objects().Hold(list, generation));
+  EXPECT_TRUE(objects().Hold(list, objects().Generation()));
+  EXPECT_FALSE(objects().Refresh(other));
+  EXPECT_TRUE(objects().Refresh(file));
+  // Marks are given up with the grace.
+  objects().CollectGarbage({}, false, -1000);
+  EXPECT_FALSE(objects().Has(list));
+  EXPECT_TRUE(ListDir(store().layout().Objects() + "/held").empty());
 }
 
-TEST_F(ObjectStoreTest, AManifestCannotLeaveItsDirectory) {
-  const std::string id =
-      objects().PutBytes(R"({"entries":[{"kind":"directory","mode":493,"path":"../x"}],"schema_version":1})").sha256;
-  EXPECT_EQ(StatusOf([&] { LoadSnapshot(id, objects()); }), Status::kCorrupt);
+TEST_F(ObjectStoreTest, ManyObjectsAreSyncedTogether) {
+  std::vector<std::string> hashes;
+  for (int i = 0; i < 300; ++i) hashes.push_back(objects().PutBytes("object " + std::to_string(i), false).sha256);
+  objects().Sync(hashes);
+  for (const std::string &hash : hashes) EXPECT_EQ(Stat(objects().Path(hash))->mode, 0400u);
+  objects().Sync(hashes);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "core/run_id.h"
 #include "drivers/local/host_run.h"
 #include "drivers/local/local_driver.h"
+#include "drivers/local/preflight.h"
 #include "drivers/local/settle.h"
 #include "store/metric_gate.h"
 #include "store/snapshot.h"
@@ -70,7 +71,7 @@ RunRecord LocalDriver::StartRun(const std::string &experiment, const HostRunOpti
   RunRecord run = MakeRecord(experiment, options);
   if (store()->runs().Find(run.id)) throw Exists(run.id);
   if (!options.source_directory.empty()) {
-    run.snapshot_id = TakeSnapshot(AbsolutePath(options.source_directory), &store()->objects()).id;
+    TakeSource({AbsolutePath(options.source_directory), {}, store()->layout().Root()}, store().get(), &run);
   }
   // The lock comes first: there is no moment in which the run is there and looks abandoned.
   const RunLayout layout = store()->RunPaths(run.id);

@@ -5,10 +5,12 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "drivers/local/git_source.h"
 #include "drivers/local/needs.h"
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/hash.h"
+#include "util/log.h"
 #include "util/text.h"
 
 namespace trainyard {
@@ -148,6 +150,20 @@ std::string FindPython(const Job &job) {
   throw Error::NotFound("script '" + job.script + "' needs Python, and neither python3 nor python is in PATH (" +
                             search + "): install one, or give the job an environment",
                         {{"script", job.script}});
+}
+
+SnapshotRequest SnapshotOf(const Job &job, Store *store) {
+  return {job.source_directory, job.snapshot_limits, store->layout().Root()};
+}
+
+SnapshotManifest TakeSource(const SnapshotRequest &source, Store *store, RunRecord *run) {
+  SnapshotReport report;
+  SnapshotManifest snapshot = TakeSnapshot(source, &store->objects(), &report);
+  run->snapshot_id = snapshot.id;
+  for (const std::string &warning : report.warnings) Log(LogLevel::kWarning, warning);
+  run->warnings.insert(run->warnings.end(), report.warnings.begin(), report.warnings.end());
+  if (const auto git = FindGitSource(source.directory)) run->properties.merge(GitProperties(*git));
+  return snapshot;
 }
 
 WeightsSource ParseWeights(const std::string &text) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/job.h"
+#include "store/snapshot.h"
 #include "store/store.h"
 
 namespace trainyard {
@@ -17,6 +18,11 @@ void CheckBeforeSubmit(const Job &job, Store *store);
 // The name of the Python that runs the job's script where no environment brings one: from the ranks' PATH. Error
 // kNotFound when there is none.
 std::string FindPython(const Job &job);
+
+// How the job's source directory is taken.
+SnapshotRequest SnapshotOf(const Job &job, Store *store);
+// Takes it, and notes in `run` what is to be known of it: the snapshot, warnings, the git repository.
+SnapshotManifest TakeSource(const SnapshotRequest &source, Store *store, RunRecord *run);
 
 // Where model.weights of a training job comes from.
 struct WeightsSource {

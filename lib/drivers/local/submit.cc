@@ -84,13 +84,15 @@ RunRecord LocalDriver::Submit(const std::string &experiment, const Job &requeste
   CheckBeforeSubmit(job, store().get());
   if (job.environment_definition) CheckEnvironment(*job.environment_definition);
   const JobNeeds needs = NeedsOf(job, store().get());
-  for (const std::string &warning : NeedsWarnings(job, needs)) Log(LogLevel::kWarning, warning);
+  for (const std::string &warning : NeedsWarnings(job, needs)) {
+    Log(LogLevel::kWarning, warning);
+    warnings.push_back(warning);
+  }
 
   RunRecord run = MakeRecord(experiment, job);
+  run.warnings = std::move(warnings);
   if (!job.source_directory.empty()) {
-    const SnapshotManifest snapshot = TakeSnapshot(job.source_directory, &store()->objects());
-    CheckScriptTaken(job, snapshot);
-    run.snapshot_id = snapshot.id;
+    CheckScriptTaken(job, TakeSource(SnapshotOf(job, store().get()), store().get(), &run));
   }
   // Runs start in the order in which they are recorded, however long their supervisors take to come up.
   std::optional<SubmitPlace> place;

@@ -55,6 +55,11 @@ std::string LocalDriver::Validate(const Job &requested) {
     if (job.environment_definition) CheckEnvironment(*job.environment_definition);
     for (const std::string &warning : NeedsWarnings(job, NeedsOf(job, store().get()))) warnings.Append(warning);
     RunnerPath();
+    if (!job.source_directory.empty()) {
+      const SnapshotReport source = InspectSource(SnapshotOf(job, store().get()));
+      for (const std::string &warning : source.warnings) warnings.Append(warning);
+      report.Set("snapshot", Json::Object().Set("files", source.files).Set("bytes", source.bytes));
+    }
   } catch (const Error &error) {
     if (error.status() == Status::kRuntime) throw;
     problems.Append(error.what());
