@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "launch/local/local_launcher.h"
+#include "launch/local/rank_process.h"
 #include "util/error.h"
 #include "util/text.h"
 
@@ -173,6 +174,7 @@ LaunchRequest LaunchRequestFromJson(const Json &json) {
 }
 
 int RunAgent(AgentChannel *channel) {
+  RaiseFileLimit();
   // Only the launcher ends it: what is sent to a whole group or by somebody in between must not cost the evidence.
   for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2}) signal(number, SIG_IGN);
   return Agent(channel).Run();

@@ -17,6 +17,7 @@
 #include "drivers/local/preflight.h"
 #include "drivers/local/settle.h"
 #include "engine/runtime.h"
+#include "launch/local/rank_process.h"
 #include "runner/attempt.h"
 #include "runner/declared_failure.h"
 #include "runner/environment/prepare_environment.h"
@@ -92,6 +93,7 @@ class Supervisor {
 
   void Run() {
     OpenLog();
+    RaiseFileLimit();
     Outcome(layout_).Reserve();
     beat_.emplace(layout_);
     RunState final_state = RunState::kFailed;

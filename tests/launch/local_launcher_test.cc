@@ -1,6 +1,8 @@
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "launch/launcher_fixture.h"
+#include "launch/local/rank_process.h"
 #include "util/boot.h"
 #include "util/error.h"
 
@@ -98,6 +100,20 @@ TEST_F(LocalLauncherTest, SignalsReachTheGroupWhenAsked) {
   launcher_->SignalRanks(SIGTERM, true);
   EXPECT_EQ(NextExit().exit_code, 3);
   EXPECT_THAT(Log(), testing::HasSubstr("child"));
+}
+
+TEST_F(LocalLauncherTest, ManyRanksKeepTheLimitOfFilesThatWas) {
+  rlimit old{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+  rlimit low = old;
+  low.rlim_cur = 64;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  RaiseFileLimit();
+  Nodes(1, 40);
+  Shell("ulimit -Sn");
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(NextExit().exit_code, 0);
+  EXPECT_EQ(LogOf(39), "64\n");
+  setrlimit(RLIMIT_NOFILE, &old);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
 #include "launch/expand.h"
@@ -43,6 +45,9 @@ std::vector<char *> Pointers(const std::vector<std::string> &texts) {
   pointers.push_back(nullptr);
   return pointers;
 }
+
+// What ranks get; nothing while it has not been changed. Set before there are threads.
+std::optional<rlimit> file_limit_of_ranks;
 
 // All that the child needs, made before the fork: after it only async-signal-safe calls are allowed.
 struct ChildPlan {
@@ -91,6 +96,7 @@ void OfferToOomKiller() {
   if (dup2(plan.log_fd, STDOUT_FILENO) < 0 || dup2(plan.stderr_fd, STDERR_FILENO) < 0) Fail(plan, 2);
   if (chdir(plan.working_directory) != 0) Fail(plan, 1);
   ResetSignals();
+  if (file_limit_of_ranks) setrlimit(RLIMIT_NOFILE, &*file_limit_of_ranks);
   execve(plan.program.c_str(), plan.arguments.data(), plan.environment.data());
   if (errno == ENOEXEC) {
     execve("/bin/sh", plan.shell_arguments.data(), plan.environment.data());
@@ -100,6 +106,14 @@ void OfferToOomKiller() {
 }
 
 }  // namespace
+
+void RaiseFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  const rlimit before = limit;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && !file_limit_of_ranks) file_limit_of_ranks = before;
+}
 
 pid_t StartRankProcess(const RankCommand &command) {
   int ends[2];

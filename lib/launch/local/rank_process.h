@@ -17,6 +17,10 @@ struct RankCommand {
   int stderr_fd = -1;                    // becomes standard error
 };
 
+// A rank takes three descriptors of its supervisor, and a process may often have no more than 1024: from now on as many
+// as the system allows. Ranks keep the limit that was (programs that use select() rely on it).
+void RaiseFileLimit();
+
 // Starts the program in a session of its own, with default signal dispositions, an empty signal mask and descriptors 0
 // to 2 only; it is killed when the calling thread ends. Returns once the program runs; throws Error kRuntime when it
 // cannot, saying why. Call it from a thread that lives as long as the rank may.
