@@ -59,6 +59,9 @@ enum {
 /** Limits of tags and properties; a call that goes beyond one answers TY_ERR_INVALID_ARGUMENT and names it. */
 enum { TY_MAX_TAGS = 100, TY_MAX_PROPERTIES = 100, TY_MAX_TAG_KEY_BYTES = 100, TY_MAX_TAG_VALUE_BYTES = 1000 };
 
+/** As a rank: every rank of the run. */
+#define TY_RANK_ALL (-2)
+
 /**
  * @param state  TY_RUN_...
  * @return "Running", ...; "Unknown" for an unknown number; static
@@ -152,8 +155,23 @@ TY_API ty_status ty_run_wait(const ty_run *run, int64_t timeout_ms, ty_run_state
                              ty_error **err) TY_NOEXCEPT;
 
 /**
- * Write the run's progress for people to a file descriptor until the run is final: its id, the logs of rank 0 as they
- * grow, and an execution summary.
+ * As ty_run_wait_for_completion, with the log of a rank of your choice, or of all: then each line starts with the
+ * number of its rank in brackets.
+ *
+ * @param run        the run
+ * @param output_fd  where to write; -1 writes nothing and only waits
+ * @param rank       0 to the number of ranks - 1, or TY_RANK_ALL
+ * @param out_state  [out, optional] the final state
+ * @param err        [out, optional]
+ * @return TY_OK, TY_ERR_IO, TY_ERR_NOT_FOUND (no such rank, or deleted meanwhile)
+ * @since 0.1
+ */
+TY_API ty_status ty_run_stream(const ty_run *run, int32_t output_fd, int32_t rank, ty_run_state *out_state,
+                               ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Write the run's progress for people to a file descriptor until the run is final: its id, the log of rank 0 as it
+ * grows, and an execution summary; of a failed run also why, in words and then as JSON.
  *
  * @param run        the run
  * @param output_fd  where to write; -1 writes nothing and only waits

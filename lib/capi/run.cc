@@ -11,6 +11,7 @@ using trainyard::capi::require;
 using trainyard::capi::require_handle;
 using trainyard::capi::require_out;
 
+static_assert(kAllRanks == TY_RANK_ALL);
 static_assert(static_cast<int32_t>(RunState::kNotStarted) == TY_RUN_NOT_STARTED &&
               static_cast<int32_t>(RunState::kStarting) == TY_RUN_STARTING &&
               static_cast<int32_t>(RunState::kProvisioning) == TY_RUN_PROVISIONING &&
@@ -147,6 +148,18 @@ ty_status ty_run_wait_for_completion(const ty_run *run, int32_t output_fd, ty_ru
     require_handle(run, "run");
     if (output_fd < -1) throw Error::InvalidArgument("output_fd must be a file descriptor, or -1 for none");
     const RunState state = PrintTranscript(run->driver.get(), run->id, output_fd);
+    if (out_state != nullptr) *out_state = static_cast<ty_run_state>(state);
+  });
+}
+
+ty_status ty_run_stream(const ty_run *run, int32_t output_fd, int32_t rank, ty_run_state *out_state,
+                        ty_error **err) noexcept {
+  return guard(err, [&] {
+    capi::clear_out(out_state);
+    require_handle(run, "run");
+    if (output_fd < -1) throw Error::InvalidArgument("output_fd must be a file descriptor, or -1 for none");
+    if (rank < 0 && rank != TY_RANK_ALL) throw Error::InvalidArgument("rank must be 0 or more, or TY_RANK_ALL");
+    const RunState state = PrintTranscript(run->driver.get(), run->id, output_fd, rank);
     if (out_state != nullptr) *out_state = static_cast<ty_run_state>(state);
   });
 }

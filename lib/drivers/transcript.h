@@ -1,7 +1,8 @@
-// What people see of a run while it runs, on a terminal or in a file: its id, the log of its first rank as it grows, an
-// execution summary. Thread-safe.
+// What people see of a run while it runs, on a terminal or in a file: its id, the log of one rank or of all as it grows,
+// an execution summary. Logs are read by position, once. Thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "core/run_state.h"
@@ -9,8 +10,11 @@
 
 namespace trainyard {
 
-// Follows the run until it is final. `output` -1 writes nothing. Throws Error kIo when nobody reads any more; the run
-// goes on.
-RunState PrintTranscript(Driver *driver, const std::string &run_id, int output);
+// For `rank`: every rank, each line after "[<rank>] ".
+inline constexpr int32_t kAllRanks = -2;
+
+// Follows the run until it is final. `output` -1 writes nothing. Throws Error kNotFound when the run has no such rank,
+// kIo when nobody reads any more; the run goes on.
+RunState PrintTranscript(Driver *driver, const std::string &run_id, int output, int32_t rank = 0);
 
 }  // namespace trainyard

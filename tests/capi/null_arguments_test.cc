@@ -279,6 +279,7 @@ class NullArguments : public WorkspaceTest {
     table.AddPlain("ty_run_experiment", [] { EXPECT_EQ(ty_run_experiment(nullptr), nullptr); });
     table.Add("ty_run_get_state", &ty_run_get_state, In("run", rn), Out("out_state", &number));
     table.Add("ty_run_wait", &ty_run_wait, In("run", rn), Any(int64_t{0}), OptionalOut(&number));
+    table.Add("ty_run_stream", &ty_run_stream, In("run", rn), Any(-1), Any(0), OptionalOut(&number));
     table.Add("ty_run_wait_for_completion", &ty_run_wait_for_completion, In("run", rn), Any(-1), OptionalOut(&number));
     table.Add("ty_run_cancel", &ty_run_cancel, In("run", rn));
     table.Add("ty_run_request_stop", &ty_run_request_stop, In("run", rn));

@@ -494,24 +494,6 @@ TEST_F(RunTest, ListsComeInPagesNewestFirst) {
   EXPECT_EQ(names.strings(), (std::vector<std::string>{"first", "second"}));
 }
 
-TEST_F(RunTest, TheTranscriptTellsPeople) {
-  const TyRun run = Submit("echo first line; echo second line");
-  const std::string path = directory / "transcript";
-  const int output = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-  ty_run_state state = 0;
-  EXPECT_OK(ty_run_wait_for_completion(run, output, &state, err));
-  close(output);
-  EXPECT_EQ(state, TY_RUN_COMPLETED);
-  const std::string text = ReadAll(path);
-  EXPECT_EQ(text.rfind("RunId: " + std::string(ty_run_id(run)) + "\n", 0), 0U) << text;
-  EXPECT_NE(text.find("first line\nsecond line\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("Execution Summary"), std::string::npos);
-  EXPECT_NE(text.find("Status: Completed"), std::string::npos);
-  EXPECT_OK(ty_run_wait_for_completion(run, -1, &state, err));
-  EXPECT_EQ(ty_run_wait_for_completion(run, -2, &state, err), TY_ERR_INVALID_ARGUMENT);
-  EXPECT_EQ(ty_run_wait_for_completion(run, 999, &state, err), TY_ERR_IO) << "no such descriptor";
-}
-
 TEST_F(RunTest, HandlesMayBeFreedInAnyOrder) {
   TyRun run = Submit("echo x");
   Stream stream;
