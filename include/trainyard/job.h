@@ -193,6 +193,15 @@ TY_API ty_status ty_job_set_secret(ty_job *job, const char *name, const char *va
 TY_API ty_status ty_job_set_distribution(ty_job *job, const ty_distribution *distribution, ty_error **err) TY_NOEXCEPT;
 
 /**
+ * @param job   the job
+ * @param name  a compute of the workspace (trainyard/compute.h); "local" (default) is this machine
+ * @param err   [out, optional]
+ * @return TY_OK; whether it is there is found at submit (TY_ERR_NOT_FOUND)
+ * @since 0.1
+ */
+TY_API ty_status ty_job_set_compute(ty_job *job, const char *name, ty_error **err) TY_NOEXCEPT;
+
+/**
  * How many GPUs the run gets on each of its nodes. They are its own while it runs: it sees these and no others
  * (CUDA_VISIBLE_DEVICES), every rank of a node sees all of the node's, and LOCAL_RANK says which to use. A run that
  * asks for none sees none. It waits until as many are free; more than the compute has is refused at submit.

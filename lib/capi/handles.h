@@ -112,6 +112,12 @@ struct ty_model {
   trainyard::ModelRecord record;
 };
 
+struct ty_compute {
+  trainyard::capi::Origin origin;
+  std::shared_ptr<trainyard::Driver> driver;
+  std::string name;
+};
+
 struct ty_predictor {
   trainyard::capi::Origin origin;
   const ty_engine *engine = nullptr;

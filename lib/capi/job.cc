@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "capi/handles.h"
+#include "core/compute.h"
 #include "core/run_id.h"
 
 using namespace trainyard;
@@ -204,6 +205,14 @@ ty_status ty_job_set_distribution(ty_job *job, const ty_distribution *distributi
     if (target.kind == RunKind::kTrain && distribution->distribution.process_count != 1)
       throw Error::InvalidArgument("a training job runs as one process: it takes no distribution");
     target.distribution = distribution->distribution;
+  });
+}
+
+ty_status ty_job_set_compute(ty_job *job, const char *name, ty_error **err) noexcept {
+  return ChangeJob(job, err, [&](Job &target) {
+    require(name, "name");
+    CheckComputeName(name);
+    target.compute = name;
   });
 }
 

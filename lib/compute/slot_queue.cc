@@ -25,12 +25,6 @@ constexpr int kAfterWakeAttempts = 5;
 constexpr useconds_t kAfterWakeUs = 1000;
 constexpr size_t kMaxRecordBytes = 8192;
 
-int32_t MostSlots(const Capacity &capacity) {
-  int32_t most = 1;
-  for (const QueueNode &node : capacity.nodes) most = std::max(most, node.slots);
-  return most;
-}
-
 std::string ReadRecord(int fd) {
   std::string text(kMaxRecordBytes, '\0');
   const ssize_t count = pread(fd, text.data(), text.size(), 0);
@@ -44,6 +38,12 @@ void WriteRecord(int fd, const std::string &text) {
 }
 
 }  // namespace
+
+int32_t MostSlots(const Capacity &capacity) {
+  int32_t most = 1;
+  for (const QueueNode &node : capacity.nodes) most = std::max(most, node.slots);
+  return most;
+}
 
 SlotQueue::SlotQueue(Capacity capacity, QueuedRun run)
     : capacity_(std::move(capacity)), run_(std::move(run)), line_(capacity_.Tickets()) {
@@ -74,7 +74,7 @@ void SlotQueue::Release() {
   const UniqueFd lock = line_.Lock();  // so that the next see all of it free at once
   ForEachUnit([](Unit &unit) {
     if (unit.held == Unit::Held::kNo) return;
-    if (unit.held == Unit::Held::kAlone) WriteRecord(unit.fd.get(), "");
+    if (unit.held == Unit::Held::kAlone) WriteRecord(unit.fd.get(), "{}");
     futimens(unit.fd.get(), nullptr);  // used until now
     Unlock(&unit);                     // before the close, which wakes who waits for it
   });

@@ -43,6 +43,9 @@ struct Capacity {
   std::string Slots() const { return directory + "/slots"; }
 };
 
+// Of its largest node; 1 at least.
+int32_t MostSlots(const Capacity &capacity);
+
 // Who wants it.
 struct QueuedRun {
   Ticket ticket;           // number 0: the next one

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/compute.h"
 #include "core/records_json.h"
 #include "core/run_id.h"
 #include "util/error.h"
@@ -185,7 +186,7 @@ void Job::Check() const {
     throw Error::InvalidArgument("only a script job takes a script and its parameters: make it with ty_job_new_script");
   }
   CheckEnvironment();
-  if (compute != "local") throw Error(Status::kNotFound, "compute '" + compute + "' is not known: only 'local' is");
+  CheckComputeName(compute);
   resources.Check();
   for (const char *name : kGpuVariables) {
     const auto place = variables.find(name);

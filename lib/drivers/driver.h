@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/compute.h"
 #include "core/environment.h"
 #include "core/event.h"
 #include "core/host_run.h"
@@ -100,6 +101,15 @@ class Driver {
   virtual void UploadFile(const std::string &id, const std::string &name, const std::string &path) = 0;
   virtual void UploadFolder(const std::string &id, const std::string &name, const std::string &path) = 0;
   virtual void RestoreSnapshot(const std::string &id, const std::string &directory) = 0;
+
+  // Computes. Create answers the one that is there when its settings are the same.
+  virtual Compute CreateCompute(const Compute &compute) = 0;
+  virtual Compute GetCompute(const std::string &name) = 0;
+  virtual std::vector<std::string> ListComputes() = 0;
+  virtual std::string ComputeStatus(const std::string &name) = 0;  // ty_compute_status's report
+  // Until so many nodes are there; Error kTimeout.
+  virtual void WaitCompute(const std::string &name, int32_t min_nodes, int64_t timeout_ms) = 0;
+  virtual void DeleteCompute(const std::string &name) = 0;
 
   // Models. `model` gives name, tags and the like; version and files are filled in.
   virtual ModelRecord RegisterModelFromRun(const std::string &id, const std::string &path, ModelRecord model) = 0;

@@ -22,7 +22,8 @@ void WriteHeading(int output, const std::string &log_name) {
 }
 
 std::string LogName(int32_t rank, int32_t rank_count) {
-  return "user_logs/" + (rank == kAllRanks && rank_count > 1 ? "std_log_*.txt" : StdLogName(std::max(0, rank), rank_count));
+  return "user_logs/" +
+         (rank == kAllRanks && rank_count > 1 ? "std_log_*.txt" : StdLogName(std::max(0, rank), rank_count));
 }
 
 // The message first, for people; then everything that is known, for programs.
@@ -31,7 +32,8 @@ void WriteSummary(int output, const RunRecord &run) {
                      "\nStatus: " + std::string(RunStateName(run.state)) + "\n";
   if (run.state == RunState::kFailed) {
     text += "\nError:\n" + run.error.message + "\n";
-    if (!run.error.stderr_tail.empty()) text += "\nThe last lines of its standard error:\n" + run.error.stderr_tail + "\n";
+    if (!run.error.stderr_tail.empty())
+      text += "\nThe last lines of its standard error:\n" + run.error.stderr_tail + "\n";
     text += "\n" + RunErrorToJson(run.error).DumpPretty();
   }
   Write(output, text);

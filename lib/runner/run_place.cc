@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "util/boot.h"
+#include "util/fs.h"
 #include "util/log.h"
 
 namespace trainyard {
@@ -14,7 +14,8 @@ QueuedRun Queued(const Job &job, const RunRecord &run, const JobNeeds &needs, St
   queued.ticket = needs.ticket;
   queued.ticket.number = number;
   queued.id = run.id;
-  if (job.resources.preemptible) queued.yield_file = store->RunPaths(run.id).PreemptFile();
+  if (job.resources.preemptible || needs.compute.low_priority)
+    queued.yield_file = store->RunPaths(run.id).PreemptFile();
   return queued;
 }
 
@@ -90,7 +91,7 @@ void RunPlace::Yield() {
 std::vector<LaunchNode> RunPlace::Nodes() const {
   const std::vector<Grant::Node> &granted = queue_.grant().nodes;
   std::vector<LaunchNode> nodes;
-  if (needs_.node_count == 1 || granted.size() > 1) {
+  if (needs_.node_count == static_cast<int32_t>(granted.size())) {
     for (const Grant::Node &node : granted) {
       nodes.push_back({node.name, node.address, processes_per_node(), GpuVariables(node.gpus)});
     }
@@ -104,6 +105,19 @@ std::vector<LaunchNode> RunPlace::Nodes() const {
                      GpuVariables({first, first + needs_.gpus_per_node})});
   }
   return nodes;
+}
+
+MpiOptions RunPlace::Mpi(const std::string &hostfile) const {
+  MpiOptions mpi;
+  if (needs_.compute.kind != Compute::Kind::kMpi) return mpi;
+  mpi.hostfile = hostfile;
+  mpi.options = needs_.compute.mpirun_options;
+  std::string text;
+  for (const Grant::Node &node : queue_.grant().nodes) {
+    text += node.address + " slots=" + std::to_string(processes_per_node()) + "\n";
+  }
+  WriteFileAtomic(hostfile, text);
+  return mpi;
 }
 
 std::vector<GpuDevice> RunPlace::Gpus() const {

@@ -44,6 +44,8 @@ class RunPlace {
 
   // As got, for the launcher.
   std::vector<LaunchNode> Nodes() const;
+  // How mpirun reaches them; `hostfile` is written when they are other hosts.
+  MpiOptions Mpi(const std::string &hostfile) const;
   std::vector<GpuDevice> Gpus() const;
   // Defaults of the ranks' environment that follow from what they got.
   std::map<std::string, std::string> Defaults() const;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "core/compute.h"
 #include "core/run_id.h"
 #include "store/run_record_io.h"
 #include "util/clock.h"
@@ -213,6 +214,14 @@ std::string RootOf(Connection &db, const RunRecord &run) {
   return query.Text(0).empty() ? run.parent_id : query.Text(0);
 }
 
+// It may have been deleted since the job was checked; from the commit on the run keeps it from being deleted.
+void CheckComputeIsThere(Connection &db, const std::string &name) {
+  if (name == kLocalCompute) return;
+  auto query = db.Prepare("SELECT 1 FROM computes WHERE name = ?");
+  query.Bind(name);
+  if (!query.Step()) throw Error::NotFound("compute '" + name + "' was deleted meanwhile", {{"compute", name}});
+}
+
 void CheckDisplayName(const std::string &name) {
   if (name.size() > RunStore::kMaxDisplayName || !IsValidUtf8(name)) {
     throw Error::InvalidArgument("a run's display name must be at most " + std::to_string(RunStore::kMaxDisplayName) +
@@ -252,6 +261,7 @@ RunStore::Created RunStore::Create(const RunRecord &given, const std::vector<Run
          {layout.Root(), layout.UserLogs(), layout.SystemLogs(), layout.Journal(), layout.Control()}) {
       MakeDirs(directory, 0700);
     }
+    CheckComputeIsThere(db, run.compute);
     if (inside) inside();
     return {std::move(run), false};
   });

@@ -61,6 +61,8 @@ CREATE TABLE run_properties (
 ) WITHOUT ROWID;
 CREATE INDEX run_properties_by_key ON run_properties (key, value, run_seq);
 
+CREATE TABLE computes (name TEXT PRIMARY KEY, config TEXT NOT NULL, created_ms INTEGER NOT NULL) WITHOUT ROWID;
+
 CREATE TABLE metric_names (
   id INTEGER PRIMARY KEY,
   run_seq INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,

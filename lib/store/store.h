@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "store/compute_store.h"
 #include "store/database.h"
 #include "store/environment_store.h"
 #include "store/layout.h"
@@ -22,6 +23,7 @@ class Store {
       : layout_(AbsolutePath(root)),
         database_(layout_, options),
         runs_(&database_),
+        computes_(&database_),
         metrics_(&database_),
         objects_(layout_),
         models_(&database_, &objects_),
@@ -34,6 +36,7 @@ class Store {
   RunLayout RunPaths(std::string_view run_id) const { return layout_.Run(run_id); }
   Database &database() { return database_; }
   RunStore &runs() { return runs_; }
+  ComputeStore &computes() { return computes_; }
   MetricStore &metrics() { return metrics_; }
   ObjectStore &objects() { return objects_; }
   ModelStore &models() { return models_; }
@@ -43,6 +46,7 @@ class Store {
   Layout layout_;
   Database database_;
   RunStore runs_;
+  ComputeStore computes_;
   MetricStore metrics_;
   ObjectStore objects_;
   ModelStore models_;

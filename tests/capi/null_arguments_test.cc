@@ -84,6 +84,8 @@ constexpr bool kBound<ty_event_stream *> = true;
 template <>
 constexpr bool kBound<ty_model *> = true;
 template <>
+constexpr bool kBound<ty_compute *> = true;
+template <>
 constexpr bool kBound<ty_predictor *> = true;
 
 struct Function {
@@ -157,6 +159,7 @@ class NullArguments : public WorkspaceTest {
     ASSERT_OK(ty_run_events(run, nullptr, TY_EVENT_ALL, stream.out(), err));
     WriteAll(directory / "weights", "weights");
     ASSERT_OK(ty_model_register(workspace, "m", (directory / "weights").c_str(), nullptr, model.out(), err));
+    ASSERT_OK(ty_compute_create(workspace, "c", nullptr, compute.out(), err));
     ASSERT_OK(ty_train_config_new(config.out(), err));
     ASSERT_OK(ty_environment_new("e", environment.out(), err));
     predictor = std::make_unique<ty_predictor>();  // has no engine: no call in this file may get so far
@@ -170,6 +173,7 @@ class NullArguments : public WorkspaceTest {
     AddRunContent();
     AddEvents();
     AddModel();
+    AddCompute();
     AddEnvironment();
     AddTrain();
     AddPredict();
@@ -250,6 +254,7 @@ class NullArguments : public WorkspaceTest {
     table.Add("ty_job_set_variable", &ty_job_set_variable, In("job", jb), In("name", "N"), Any(nullptr));
     table.Add("ty_job_set_secret", &ty_job_set_secret, In("job", jb), In("name", "N"), Any(nullptr));
     table.Add("ty_job_set_distribution", &ty_job_set_distribution, In("job", jb), Any(nullptr));
+    table.Add("ty_job_set_compute", &ty_job_set_compute, In("job", jb), In("name", "c"));
     table.Add("ty_job_set_gpus", &ty_job_set_gpus, In("job", jb), Any(1));
     table.Add("ty_job_set_gpu_sharing", &ty_job_set_gpu_sharing, In("job", jb), Any(0));
     table.Add("ty_job_set_cpus", &ty_job_set_cpus, In("job", jb), Any(0));
@@ -381,6 +386,20 @@ class NullArguments : public WorkspaceTest {
     table.AddPlain("ty_event_stream_free", [] { ty_event_stream_free(nullptr); });
   }
 
+  void AddCompute() {
+    ty_compute *cp = compute.get();
+    table.Add("ty_compute_get", &ty_compute_get, In("workspace", workspace.get()), In("name", "c"),
+              Out("out_compute", &compute_out));
+    table.Add("ty_compute_create", &ty_compute_create, In("workspace", workspace.get()), In("name", "c"), Any(nullptr),
+              OptionalOut(&compute_out));
+    table.Add("ty_compute_list", &ty_compute_list, In("workspace", workspace.get()), Out("out_names", &list));
+    table.AddPlain("ty_compute_name", [] { EXPECT_EQ(ty_compute_name(nullptr), nullptr); });
+    table.Add("ty_compute_status", &ty_compute_status, In("compute", cp), Out("out_json", &text));
+    table.Add("ty_compute_wait", &ty_compute_wait, In("compute", cp), Any(0), Any(int64_t{0}));
+    table.Add("ty_compute_delete", &ty_compute_delete, In("compute", cp));
+    table.AddPlain("ty_compute_free", [] { ty_compute_free(nullptr); });
+  }
+
   void AddModel() {
     ty_model *md = model.get();
     table.Add("ty_model_get", &ty_model_get, In("workspace", workspace.get()), In("name", "m"), Any(int64_t{0}),
@@ -504,6 +523,7 @@ class NullArguments : public WorkspaceTest {
   TyRun run;
   Stream stream;
   Model model;
+  Handle<ty_compute, &ty_compute_free> compute;
   Config config;
   TyEnvironment environment;
   std::unique_ptr<ty_predictor> predictor;
@@ -526,6 +546,7 @@ class NullArguments : public WorkspaceTest {
   ty_event_stream *stream_out = nullptr;
   const ty_event *event = nullptr;
   ty_model *model_out = nullptr;
+  ty_compute *compute_out = nullptr;
   ty_train_config *config_out = nullptr;
   ty_environment *environment_out = nullptr;
   ty_predictor *predictor_out = nullptr;
@@ -574,6 +595,7 @@ TEST_F(NullArguments, HandlesAreRefusedInAForkedChild) {
     stream.reset();
     run.reset();
     model.reset();
+    compute.reset();
     workspace.reset();
     _exit(0);
   }

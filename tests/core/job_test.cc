@@ -136,8 +136,8 @@ TEST(Job, ChecksWhatFitsTogether) {
   job.variables["A=B"] = "x";
   EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("'A=B'"));
   job = CommandJob();
-  job.compute = "cluster";
-  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("compute 'cluster'"));
+  job.compute = "my cluster";
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("compute name 'my cluster'"));
   job = CommandJob();
   job.tags[std::string(101, 'k')] = "v";
   EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("1 to 100 bytes"));

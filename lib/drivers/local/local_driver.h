@@ -58,6 +58,13 @@ class LocalDriver : public Driver, public std::enable_shared_from_this<LocalDriv
   void UploadFolder(const std::string &id, const std::string &name, const std::string &path) override;
   void RestoreSnapshot(const std::string &id, const std::string &directory) override;
 
+  Compute CreateCompute(const Compute &compute) override;
+  Compute GetCompute(const std::string &name) override;
+  std::vector<std::string> ListComputes() override;
+  std::string ComputeStatus(const std::string &name) override;
+  void WaitCompute(const std::string &name, int32_t min_nodes, int64_t timeout_ms) override;
+  void DeleteCompute(const std::string &name) override;
+
   ModelRecord RegisterModelFromRun(const std::string &id, const std::string &path, ModelRecord model) override;
   ModelRecord RegisterModelFromPath(const std::string &path, ModelRecord model) override;
   ModelRecord GetModel(const std::string &name, int64_t version) override;
