@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -164,6 +166,27 @@ void WriteAll(int fd, const void *data, size_t size, const std::string &path) {
     bytes += wrote;
     size -= static_cast<size_t>(wrote);
   }
+}
+
+void WriteToHostDescriptor(int fd, std::string_view text, const std::string &what) {
+  sigset_t pipe_signal, before, pending;
+  sigemptyset(&pipe_signal);
+  sigaddset(&pipe_signal, SIGPIPE);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+  const auto restore = [&](bool failed) {
+    // Only the signal of this write, if there is one: one that was waiting before is the host's.
+    const timespec at_once{};
+    if (failed && sigismember(&pending, SIGPIPE) == 0) sigtimedwait(&pipe_signal, nullptr, &at_once);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  };
+  try {
+    WriteAll(fd, text.data(), text.size(), what);
+  } catch (const Error &) {
+    restore(true);
+    throw;
+  }
+  restore(false);
 }
 
 void WriteFileAtomic(const std::string &path, std::string_view data, mode_t mode, bool sync) {

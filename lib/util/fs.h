@@ -62,6 +62,8 @@ std::optional<std::string> ReadFileIfExists(const std::string &path, uint64_t ma
 // Up to `size` bytes at `offset`; short at the end of the file.
 size_t ReadAt(int fd, void *buffer, size_t size, uint64_t offset, const std::string &path);
 void WriteAll(int fd, const void *data, size_t size, const std::string &path);
+// To a descriptor that the host gave: one that nobody reads any more is an error, and no SIGPIPE for the host.
+void WriteToHostDescriptor(int fd, std::string_view text, const std::string &what);
 // Readers see the old or the new content, also after a power cut: temporary file beside it, fsync, rename, fsync of the
 // directory. `sync` false leaves both fsyncs out.
 void WriteFileAtomic(const std::string &path, std::string_view data, mode_t mode = 0600, bool sync = true);

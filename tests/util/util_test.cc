@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -203,6 +204,20 @@ TEST_F(FsTest, DescriptorsAreClosedOnExec) {
   EXPECT_NE(fcntl(fd.get(), F_GETFD) & FD_CLOEXEC, 0);
   UniqueFd moved = std::move(fd);
   EXPECT_TRUE(moved.valid());
+}
+
+// The host's own SIGPIPE disposition is the default here: a signal would end this test.
+TEST(HostDescriptor, NobodyReadingIsAnErrorAndNoSignal) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  close(ends[0]);
+  EXPECT_THROW(WriteToHostDescriptor(ends[1], "text", "pipe"), Error);
+  close(ends[1]);
+  sigset_t pending, blocked;
+  sigpending(&pending);
+  pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+  EXPECT_EQ(sigismember(&pending, SIGPIPE), 0);
+  EXPECT_EQ(sigismember(&blocked, SIGPIPE), 0);
 }
 
 }  // namespace

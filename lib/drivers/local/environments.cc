@@ -58,7 +58,7 @@ void CopyLog(const std::string &log, int output, uint64_t *offset) {
   const UniqueFd file = OpenFile(log, O_RDONLY);
   char buffer[16384];
   while (const size_t count = ReadAt(file.get(), buffer, sizeof buffer, *offset, log)) {
-    WriteAll(output, buffer, count, "the build log's descriptor");
+    WriteToHostDescriptor(output, {buffer, count}, "the build log's descriptor");
     *offset += count;
   }
 }
