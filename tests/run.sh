@@ -147,6 +147,7 @@ if [ $quick = no ] && wanted main; then
   optional ffi rustc || true
   optional ffi go || true
   optional ffi mcs || true
+  if python=$(sh "$root/scripts/python-tensorboard.sh"); then export TRAINYARD_PYTHON_TENSORBOARD="$python"; fi  # else its test skips
   if [ $python_torch = yes ]; then
     if python=$(sh "$root/scripts/python-torch.sh"); then
       export TRAINYARD_PYTHON_TORCH="$python"

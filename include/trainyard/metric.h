@@ -352,6 +352,34 @@ TY_API const int32_t *ty_metric_series_ranks(const ty_metric_series *series) TY_
 /** @param series  the series, or NULL @since 0.1 */
 TY_API void ty_metric_series_free(ty_metric_series *series) TY_NOEXCEPT;
 
+/* ---- for other tools ---- */
+
+/**
+ * Write the numbers of a run, and the images that TensorBoard can show (PNG, JPEG, GIF), as TensorBoard event files,
+ * also while the run goes on. Numbers become single precision, as everywhere in TensorBoard. A second export of the run
+ * replaces the files of the first.
+ *
+ * @param run        the run
+ * @param directory  made when it does not exist. A run of one rank has its file there; several ranks have one each in
+ * "rank_<n>"; the supervisor's own metrics are in "runner".
+ * @param err        [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_export_tensorboard(const ty_run *run, const char *directory, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Write the numbers of a run as CSV: a line "name,rank,step,time_ms,value", then one for each point, by name, rank and
+ * order of logging. Numbers are written in full, with '.', whatever the locale; NaN, Infinity and -Infinity by name.
+ *
+ * @param run   the run
+ * @param path  the file; replaced when it exists; its directory is made
+ * @param err   [out, optional]
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_run_export_csv(const ty_run *run, const char *path, ty_error **err) TY_NOEXCEPT;
+
 TY_EXTERN_C_END
 
 #endif /* TRAINYARD_METRIC_H_ */

@@ -33,7 +33,7 @@ TY_API ty_status ty_model_get(ty_workspace *workspace, const char *name, int64_t
  * @param name           1 to 250 of letters, digits, '-', '_', '.'
  * @param path           a file or a directory; copied
  * @param metadata_json  NULL, or an object with any of "description", "framework", "framework_version", "tags" {},
- * "properties" {}
+ * "properties" {}, "datasets" (array of strings and objects: what it was made from)
  * @param out_model      [out, optional] version = highest version ever of this name + 1, also when many processes
  * register at once; free with ty_model_free
  * @param err            [out, optional]
@@ -65,7 +65,11 @@ TY_API const char *ty_model_run_id(const ty_model *model) TY_NOEXCEPT;
 
 /**
  * The whole record:
- * {"name","version","run","created_ms","description","framework","framework_version","tags","properties","files":[{"path","size","sha256"}]}.
+ * {"name","version","run","created_ms","description","framework","framework_version","tags","properties","datasets",
+ * "lineage","files":[{"path","size","sha256"}]}. "lineage" says where the model of a run comes from, as it was when the
+ * model was registered (it stays when the run is deleted): {"run", "experiment", "root", "parent", "kind", "snapshot"
+ * (of the source directory), "environment", "environment_definition", "inputs" (of the job), "data" (of a training
+ * job), "code" (repository, commit)}; what is not known is null, and so is all of it for a model that came from a path.
  * @param model     the model
  * @param out_json  [out] free with ty_string_free
  * @param err       [out, optional]

@@ -415,8 +415,10 @@ TY_API ty_status ty_run_get_all_logs(const ty_run *run, const char *destination,
  * @param run            the run; it may still be going on
  * @param model_name     1 to 250 of letters, digits, '-', '_', '.'
  * @param path           a file or directory of the run, such as "outputs" or "outputs/model.safetensors"; NULL:
- * "outputs"
- * @param metadata_json  NULL, or an object as for ty_model_register
+ * "outputs". Of the whole "outputs" the directory "outputs/checkpoints", which a training job goes on from, is left
+ * out.
+ * @param metadata_json  NULL, or an object as for ty_model_register, and "include_checkpoints" (bool, default false):
+ * takes "outputs/checkpoints" too
  * @param out_model      [out, optional] version = highest version ever of this name + 1; free with ty_model_free
  * @param err            [out, optional]
  * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_NO_SPACE, TY_ERR_IO

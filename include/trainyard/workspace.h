@@ -99,6 +99,26 @@ TY_API ty_status ty_workspace_list_models(const ty_workspace *workspace, ty_stri
                                           ty_error **err) TY_NOEXCEPT;
 
 /**
+ * The registered models, by name, versions newest first, a page at a time.
+ *
+ * @param workspace    the workspace
+ * @param filter_json  NULL for every version, or an object with any of: "name", "run" (id of the run it was registered
+ * from), "framework", "tag" and "property" (an object: each key with this value, or with any value where it is null; or
+ * a string: the key alone), "latest" (bool: of each name only the highest version)
+ * @param page_size    1 to 10000
+ * @param page_token   NULL for the first page, else the token of the page before
+ * @param out_json     [out] an array of the objects that ty_model_to_json gives, without "files"; free with
+ * ty_string_free
+ * @param out_next     [out, optional] token of the next page, NULL when this was the last; free with ty_string_free
+ * @param err          [out, optional]
+ * @return TY_OK, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_workspace_list_models_json(const ty_workspace *workspace, const char *filter_json,
+                                               int32_t page_size, const char *page_token, char **out_json,
+                                               char **out_next, ty_error **err) TY_NOEXCEPT;
+
+/**
  * Delete what is no longer wanted: ended runs by age or number, environments that were made and not used for long, then
  * objects (snapshots, model files) that nothing refers to. An environment is made again when a run needs it; images of
  * a container engine are left to the engine.

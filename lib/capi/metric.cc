@@ -2,6 +2,7 @@
 
 #include "capi/handles.h"
 #include "core/metric_value.h"
+#include "drivers/metric_export.h"
 #include "drivers/run_tree.h"
 
 using namespace trainyard;
@@ -226,6 +227,22 @@ ty_status ty_run_get_metric_value(const ty_run *run, const char *name, double *o
     if (last.points.empty())
       throw Error::NotFound("metric '" + query.name + "' has no points yet", {{"run_id", run->id}});
     *out_value = last.points.back().value;
+  });
+}
+
+ty_status ty_run_export_tensorboard(const ty_run *run, const char *directory, ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_handle(run, "run");
+    require(directory, "directory");
+    ExportTensorBoard(run->driver.get(), run->id, directory);
+  });
+}
+
+ty_status ty_run_export_csv(const ty_run *run, const char *path, ty_error **err) noexcept {
+  return guard(err, [&] {
+    require_handle(run, "run");
+    require(path, "path");
+    ExportCsv(run->driver.get(), run->id, path);
   });
 }
 

@@ -41,7 +41,7 @@ ty_status ty_model_register(ty_workspace *workspace, const char *name, const cha
     require_handle(workspace, "workspace");
     require(name, "name");
     require(path, "path");
-    ModelRecord wanted = ModelMetadataFromJson(capi::OptionalString(metadata_json));
+    ModelRecord wanted = ModelRequestFromJson(capi::OptionalString(metadata_json)).model;
     wanted.name = name;
     ModelRecord made = workspace->driver->RegisterModelFromPath(path, std::move(wanted));
     if (out_model != nullptr) *out_model = capi::MakeModel(workspace->driver, std::move(made));

@@ -338,8 +338,8 @@ ty_status ty_run_register_model(const ty_run *run, const char *model_name, const
     capi::clear_out(out_model);
     require_handle(run, "run");
     require(model_name, "model_name");
-    ModelRecord wanted = ModelMetadataFromJson(capi::OptionalString(metadata_json));
-    wanted.name = model_name;
+    ModelRequest wanted = ModelRequestFromJson(capi::OptionalString(metadata_json));
+    wanted.model.name = model_name;
     ModelRecord made =
         run->driver->RegisterModelFromRun(run->id, path == nullptr ? "outputs" : path, std::move(wanted));
     if (out_model != nullptr) *out_model = capi::MakeModel(run->driver, std::move(made));

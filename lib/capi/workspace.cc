@@ -13,10 +13,13 @@ namespace {
 
 constexpr int32_t kMaxPage = 10000;
 
+void CheckPageSize(int32_t page_size) {
+  if (page_size >= 1 && page_size <= kMaxPage) return;
+  throw Error::InvalidArgument("page_size must be from 1 to 10000, got " + std::to_string(page_size));
+}
+
 RunPage ListPage(const ty_workspace *workspace, const char *filter_json, int32_t page_size, const char *page_token) {
-  if (page_size < 1 || page_size > kMaxPage) {
-    throw Error::InvalidArgument("page_size must be from 1 to 10000, got " + std::to_string(page_size));
-  }
+  CheckPageSize(page_size);
   RunFilter filter = RunFilterFromJson(capi::OptionalString(filter_json));
   filter.limit = page_size;
   filter.page_token = capi::OptionalString(page_token);
@@ -100,6 +103,26 @@ ty_status ty_workspace_list_models(const ty_workspace *workspace, ty_string_list
     require_out(out_names, "out_names");
     require_handle(workspace, "workspace");
     *out_names = capi::MakeStringList(workspace->driver->ListModels());
+  });
+}
+
+ty_status ty_workspace_list_models_json(const ty_workspace *workspace, const char *filter_json, int32_t page_size,
+                                        const char *page_token, char **out_json, char **out_next,
+                                        ty_error **err) noexcept {
+  return guard(err, [&] {
+    capi::clear_out(out_next);
+    require_out(out_json, "out_json");
+    require_handle(workspace, "workspace");
+    CheckPageSize(page_size);
+    ModelFilter filter = ModelFilterFromJson(capi::OptionalString(filter_json));
+    filter.limit = page_size;
+    filter.page_token = capi::OptionalString(page_token);
+    const ModelPage page = workspace->driver->QueryModels(filter);
+    Json list = Json::Array();
+    for (const ModelRecord &model : page.models) list.Append(ModelToJson(model, /*with_files=*/false));
+    auto next = TokenOrNull(page.next_page_token, out_next);
+    *out_json = capi::CopyString(list.Dump());
+    if (out_next != nullptr) *out_next = next.release();
   });
 }
 

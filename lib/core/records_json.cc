@@ -103,13 +103,7 @@ Json RunToJson(const RunRecord &run) {
   return json;
 }
 
-Json ModelToJson(const ModelRecord &model) {
-  Json files = Json::Array();
-  for (const StoredFile &file : model.files) {
-    Json entry = Json::Object();
-    entry.Set("path", file.path).Set("size", file.size).Set("sha256", file.sha256);
-    files.Append(entry);
-  }
+Json ModelToJson(const ModelRecord &model, bool with_files) {
   Json json = Json::Object();
   json.Set("name", model.name)
       .Set("version", model.version)
@@ -120,8 +114,46 @@ Json ModelToJson(const ModelRecord &model) {
       .Set("framework_version", TextOrNull(model.framework_version))
       .Set("tags", model.tags)
       .Set("properties", model.properties)
-      .Set("files", files);
+      .Set("datasets", Json::Parse(model.datasets_json, "datasets"))
+      .Set("lineage", model.lineage_json.empty() ? Json() : Json::Parse(model.lineage_json, "lineage"));
+  if (!with_files) return json;
+  Json files = Json::Array();
+  for (const StoredFile &file : model.files) {
+    Json entry = Json::Object();
+    entry.Set("path", file.path).Set("size", file.size).Set("sha256", file.sha256);
+    files.Append(entry);
+  }
+  json.Set("files", files);
   return json;
+}
+
+Json LineageOf(const RunRecord &run) {
+  const Json job = run.job_json.empty() ? Json::Object() : Json::Parse(run.job_json, "job");
+  const auto of_job = [&](const char *key) { return job.Find(key).value_or(Json()); };
+  Json data = Json::Object();
+  if (const auto train = job.Find("train")) {
+    for (const char *key : {"data", "model"}) {
+      if (const auto part = train->Find(key)) data.Set(key, *part);
+    }
+  }
+  // What the snapshot was taken from, where that was a repository.
+  Json code = Json::Object();
+  for (const auto &[key, value] : run.properties) {
+    if (key.starts_with("azureml.git.") || key.starts_with("mlflow.source.git.")) code.Set(key, value);
+  }
+  Json lineage = Json::Object();
+  lineage.Set("run", run.id)
+      .Set("experiment", run.experiment)
+      .Set("root", run.root_id.empty() ? run.id : run.root_id)
+      .Set("parent", TextOrNull(run.parent_id))
+      .Set("kind", RunKindName(run.kind))
+      .Set("snapshot", TextOrNull(run.snapshot_id))
+      .Set("environment", of_job("environment"))
+      .Set("environment_definition", of_job("environment_definition"))
+      .Set("inputs", of_job("inputs"))
+      .Set("data", data.size() > 0 ? data : Json())
+      .Set("code", code.size() > 0 ? code : Json());
+  return lineage;
 }
 
 RunFilter RunFilterFromJson(std::string_view text) {
@@ -148,17 +180,51 @@ RunFilter RunFilterFromJson(std::string_view text) {
   return filter;
 }
 
-ModelRecord ModelMetadataFromJson(std::string_view text) {
-  ModelRecord model;
-  if (text.empty()) return model;
+// A data set by what names it: a text, or an object that a program reads again.
+void CheckDatasets(const Json &datasets) {
+  constexpr size_t kMost = 100, kMostBytes = 65536;
+  for (const Json &dataset : datasets.Items()) {
+    if (!dataset.is_string() && !dataset.is_object()) {
+      throw Error::InvalidArgument(dataset.path() + " must be a string or an object");
+    }
+  }
+  if (datasets.size() > kMost || datasets.Dump().size() > kMostBytes) {
+    throw Error::InvalidArgument(datasets.path() + ": at most 100 data sets of together at most 65536 bytes");
+  }
+}
+
+ModelRequest ModelRequestFromJson(std::string_view text) {
+  ModelRequest request;
+  if (text.empty()) return request;
   const Json json = Json::Parse(text, "metadata");
-  json.CheckKeys({"description", "framework", "framework_version", "tags", "properties"});
+  json.CheckKeys(
+      {"description", "framework", "framework_version", "tags", "properties", "datasets", "include_checkpoints"});
+  ModelRecord &model = request.model;
   model.description = json.GetString("description", "");
   model.framework = json.GetString("framework", "");
   model.framework_version = json.GetString("framework_version", "");
   model.tags = json.GetStringMap("tags");
   model.properties = json.GetStringMap("properties");
-  return model;
+  if (const auto datasets = json.Find("datasets")) {
+    CheckDatasets(*datasets);
+    model.datasets_json = datasets->Dump();
+  }
+  request.include_checkpoints = json.GetBool("include_checkpoints", false);
+  return request;
+}
+
+ModelFilter ModelFilterFromJson(std::string_view text) {
+  ModelFilter filter;
+  if (text.empty()) return filter;
+  const Json json = Json::Parse(text, "filter");
+  json.CheckKeys({"name", "run", "framework", "tag", "property", "latest"});
+  filter.name = json.GetString("name", "");
+  filter.run_id = json.GetString("run", "");
+  filter.framework = json.GetString("framework", "");
+  if (const auto tag = json.Find("tag")) filter.tags = PairsFromJson(*tag);
+  if (const auto property = json.Find("property")) filter.properties = PairsFromJson(*property);
+  filter.latest = json.GetBool("latest", false);
+  return filter;
 }
 
 }  // namespace trainyard

@@ -112,10 +112,11 @@ class Driver {
   virtual void DeleteCompute(const std::string &name) = 0;
 
   // Models. `model` gives name, tags and the like; version and files are filled in.
-  virtual ModelRecord RegisterModelFromRun(const std::string &id, const std::string &path, ModelRecord model) = 0;
+  virtual ModelRecord RegisterModelFromRun(const std::string &id, const std::string &path, ModelRequest request) = 0;
   virtual ModelRecord RegisterModelFromPath(const std::string &path, ModelRecord model) = 0;
   virtual ModelRecord GetModel(const std::string &name, int64_t version) = 0;  // 0 = the latest
-  virtual std::vector<std::string> ListModels() = 0;
+  virtual std::vector<std::string> ListModels() = 0;                           // names
+  virtual ModelPage QueryModels(const ModelFilter &filter) = 0;                // versions, without their files
   virtual std::vector<int64_t> ListModelVersions(const std::string &name) = 0;
   virtual void DownloadModel(const ModelRecord &model, const std::string &directory) = 0;
   // Puts the model's files into an empty directory for reading only, without a copy where that is possible.

@@ -16,7 +16,7 @@ namespace trainyard {
 namespace {
 
 constexpr char kColumns[] =
-    "id, name, version, run_id, created_ms, description, framework, framework_version, properties";
+    "id, name, version, run_id, created_ms, description, framework, framework_version, properties, datasets, lineage";
 
 Error NoModel(std::string_view name, int64_t version) {
   const std::string id = std::string(name) + (version == 0 ? "" : ":" + std::to_string(version));
@@ -33,6 +33,8 @@ ModelRecord ReadModel(const Statement &row) {
   model.framework = row.Text(6);
   model.framework_version = row.Text(7);
   model.properties = Json::Parse(row.Text(8), "properties").AsStringMap();
+  model.datasets_json = row.Text(9);
+  model.lineage_json = row.Text(10);
   return model;
 }
 
@@ -55,18 +57,23 @@ StoredFile PutModelFile(ObjectStore *objects, const std::string &path, const std
   return {name, object.sha256, object.size, info ? info->modified_ms : 0};
 }
 
-std::vector<StoredFile> PutModelFiles(ObjectStore *objects, const std::string &path) {
+std::vector<StoredFile> PutModelFiles(ObjectStore *objects, const std::string &path, std::string_view left_out) {
   const auto info = Stat(path);
   if (!info) throw Error::NotFound("cannot register a model: '" + path + "' is not there", {{"path", path}});
   std::vector<StoredFile> files;
   if (info->kind == FileInfo::Kind::kDirectory) {
+    const std::string skipped = left_out.empty() ? "" : std::string(left_out) + "/";
     for (const std::string &name : ListTree(path)) {
+      if (!skipped.empty() && name.starts_with(skipped)) continue;
       const auto entry = Stat(path + "/" + name);  // through symlinks: a model is its files
       if (entry && entry->kind == FileInfo::Kind::kFile)
         files.push_back(PutModelFile(objects, path + "/" + name, name));
     }
-    if (files.empty())
-      throw Error::InvalidArgument("cannot register a model: there is no file in '" + path + "'", {{"path", path}});
+    if (files.empty()) {
+      const std::string besides = left_out.empty() ? "" : " besides '" + std::string(left_out) + "'";
+      throw Error::InvalidArgument("cannot register a model: there is no file in '" + path + "'" + besides,
+                                   {{"path", path}});
+    }
   } else {
     files.push_back(PutModelFile(objects, path, BaseName(path)));
   }
@@ -85,11 +92,11 @@ void CheckTag(const std::string &key, const std::string &value) {
 
 }  // namespace
 
-ModelRecord ModelStore::Register(const ModelRecord &given, const std::string &path) {
+ModelRecord ModelStore::Register(const ModelRecord &given, const std::string &path, std::string_view left_out) {
   CheckModelName(given.name);
   for (const auto &[key, value] : given.tags) CheckTag(key, value);
   ModelRecord model = given;
-  model.files = PutModelFiles(objects_, path);
+  model.files = PutModelFiles(objects_, path, left_out);
   model.created_ms = NowUnixMs();
   return database_->Write([&](Connection &db) {
     {
@@ -102,8 +109,8 @@ ModelRecord ModelStore::Register(const ModelRecord &given, const std::string &pa
     }
     db.Prepare(
           "INSERT INTO models (name, version, run_id, created_ms, description, framework, framework_version, "
-          "properties) "
-          "VALUES (?,?,?,?,?,?,?,?)")
+          "properties, datasets, lineage) "
+          "VALUES (?,?,?,?,?,?,?,?,?,?)")
         .Bind(model.name)
         .Bind(model.version)
         .Bind(model.run_id)
@@ -112,6 +119,8 @@ ModelRecord ModelStore::Register(const ModelRecord &given, const std::string &pa
         .Bind(model.framework)
         .Bind(model.framework_version)
         .Bind(Json(model.properties).Dump())
+        .Bind(model.datasets_json)
+        .Bind(model.lineage_json)
         .Run();
     const int64_t id = db.LastInsertId();
     for (const auto &[key, value] : model.tags) {
@@ -153,28 +162,48 @@ ModelRecord ModelStore::Get(std::string_view name, int64_t version) {
   });
 }
 
-ModelPage ModelStore::List(std::string_view name, std::string_view run_id, int32_t limit, std::string_view page_token) {
-  // The token is the last "name:version" of the page; names hold no ':'.
-  std::string last_name;
+ModelPage ModelStore::List(const ModelFilter &filter) {
+  std::string sql = std::string("SELECT ") + kColumns + " FROM models WHERE 1";
+  std::vector<std::string> texts;
+  const auto text = [&](const char *condition, const std::string &value) {
+    sql += condition;
+    texts.push_back(value);
+  };
+  if (!filter.name.empty()) text(" AND name = ?", filter.name);
+  if (!filter.run_id.empty()) text(" AND run_id = ? AND run_id <> ''", filter.run_id);
+  if (!filter.framework.empty()) text(" AND framework = ?", filter.framework);
+  const auto pairs = [&](const char *source, const std::vector<PairCondition> &conditions) {
+    for (const PairCondition &pair : conditions) {
+      text((std::string(" AND EXISTS (SELECT 1 FROM ") + source + " p.key = ?").c_str(), pair.key);
+      if (pair.value) text(" AND p.value = ?", *pair.value);
+      sql += ")";
+    }
+  };
+  pairs("model_tags p WHERE p.model_id = models.id AND", filter.tags);
+  pairs("json_each(models.properties) p WHERE", filter.properties);
+  if (filter.latest) sql += " AND version = (SELECT MAX(m.version) FROM models m WHERE m.name = models.name)";
   int64_t last_version = 0;
-  if (!page_token.empty()) {
-    const auto parts = Split(page_token, ':');
+  if (!filter.page_token.empty()) {
+    // The last "name:version" of the page before; names hold no ':'.
+    const auto parts = Split(filter.page_token, ':');
     const auto version = parts.size() == 2 ? ParseInt64(parts[1]) : std::nullopt;
     if (!version)
-      throw Error::InvalidArgument("the page token '" + std::string(page_token.substr(0, 40)) +
+      throw Error::InvalidArgument("the page token '" + filter.page_token.substr(0, 40) +
                                    "' is not from a list of models");
-    last_name = parts[0];
     last_version = *version;
+    text(" AND (name > ?", std::string(parts[0]));
+    text(" OR (name = ? AND version < ?))", std::string(parts[0]));
   }
-  const int64_t most = std::clamp<int64_t>(limit <= 0 ? 100 : limit, 1, 10000);
+  const int64_t most = std::clamp<int64_t>(filter.limit <= 0 ? 100 : filter.limit, 1, 10000);
+  sql += " ORDER BY name, version DESC LIMIT ?";
   return database_->Read([&](Connection &db) {
     ModelPage page;
     std::vector<int64_t> ids;
     {
-      auto query = db.Prepare(std::string("SELECT ") + kColumns +
-                              " FROM models WHERE (?1 = '' OR name = ?1) AND (?2 = '' OR run_id = ?2) "
-                              "AND (name > ?3 OR (name = ?3 AND version < ?4)) ORDER BY name, version DESC LIMIT ?5");
-      query.Bind(name).Bind(run_id).Bind(last_name).Bind(last_version).Bind(most + 1);
+      auto query = db.Prepare(sql);
+      for (const std::string &value : texts) query.Bind(value);
+      if (!filter.page_token.empty()) query.Bind(last_version);
+      query.Bind(most + 1);
       while (query.Step()) {
         ids.push_back(query.Int(0));
         page.models.push_back(ReadModel(query));

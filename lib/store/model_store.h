@@ -16,21 +16,16 @@
 
 namespace trainyard {
 
-struct ModelPage {
-  std::vector<ModelRecord> models;  // without files
-  std::string next_page_token;      // empty = no more
-};
-
 class ModelStore {
  public:
   ModelStore(Database *database, ObjectStore *objects) : database_(database), objects_(objects) {}
 
-  // `path` is a file or a directory; `model` gives all but version, created_ms and files. Returns the whole record.
-  ModelRecord Register(const ModelRecord &model, const std::string &path);
+  // `path` is a file or a directory; `model` gives all but version, created_ms and files. Files below `left_out`, a
+  // directory in it, are not taken. Returns the whole record.
+  ModelRecord Register(const ModelRecord &model, const std::string &path, std::string_view left_out = {});
   ModelRecord Get(std::string_view name, int64_t version = 0);  // 0 = the latest; Error kNotFound
-  // By name, versions newest first; empty `name` = all, empty `run_id` = any.
-  ModelPage List(std::string_view name = {}, std::string_view run_id = {}, int32_t limit = 100,
-                 std::string_view page_token = {});
+  // By name, versions newest first.
+  ModelPage List(const ModelFilter &filter = {});
   // Copies the files into `directory` (made when absent), checked against their hashes; existing files of the same
   // paths are kAlreadyExists unless `overwrite`. Nothing is left half written: each file appears whole.
   void Download(const ModelRecord &model, const std::string &directory, bool overwrite = false);

@@ -117,6 +117,8 @@ CREATE TABLE models (
   framework TEXT NOT NULL,
   framework_version TEXT NOT NULL,
   properties TEXT NOT NULL,
+  datasets TEXT NOT NULL,
+  lineage TEXT NOT NULL,
   UNIQUE (name, version)
 );
 CREATE INDEX models_by_run ON models (run_id) WHERE run_id <> '';

@@ -215,6 +215,8 @@ class NullArguments : public WorkspaceTest {
     table.Add("ty_workspace_list_experiments", &ty_workspace_list_experiments, In("workspace", ws),
               Out("out_names", &list));
     table.Add("ty_workspace_list_models", &ty_workspace_list_models, In("workspace", ws), Out("out_names", &list));
+    table.Add("ty_workspace_list_models_json", &ty_workspace_list_models_json, In("workspace", ws), Any(nullptr),
+              Any(10), Any(nullptr), Out("out_json", &text), OptionalOut(&second_text));
     table.Add("ty_workspace_prune", &ty_workspace_prune, In("workspace", ws), In("policy_json", "{}"), Any(1),
               OptionalOut(&text));
   }
@@ -322,6 +324,9 @@ class NullArguments : public WorkspaceTest {
               Out("out_series", &series_out));
     table.Add("ty_run_get_metric_value", &ty_run_get_metric_value, In("run", rn), In("name", "n"),
               Out("out_value", &value));
+    table.Add("ty_run_export_tensorboard", &ty_run_export_tensorboard, In("run", rn),
+              In("directory", location.c_str()));
+    table.Add("ty_run_export_csv", &ty_run_export_csv, In("run", rn), In("path", location.c_str()));
     table.AddPlain("ty_metric_series_size", [] { EXPECT_EQ(ty_metric_series_size(nullptr), 0U); });
     table.AddPlain("ty_metric_series_total", [] { EXPECT_EQ(ty_metric_series_total(nullptr), 0); });
     table.AddPlain("ty_metric_series_steps", [] { EXPECT_EQ(ty_metric_series_steps(nullptr), nullptr); });

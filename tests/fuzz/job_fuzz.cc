@@ -40,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   }
   for (auto read :
        {+[](std::string_view t) { RunFilterFromJson(t); }, +[](std::string_view t) { MetricQueryFromJson(t); },
-        +[](std::string_view t) { ModelMetadataFromJson(t); }}) {
+        +[](std::string_view t) { ModelRequestFromJson(t); }}) {
     try {
       read(text);
     } catch (const Error &) {

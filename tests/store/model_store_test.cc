@@ -105,7 +105,7 @@ TEST_F(ModelStoreTest, EightProcessesAtOnce) {
     EXPECT_EQ(status, 0);
   }
   std::set<int64_t> versions;
-  for (const ModelRecord &model : models().List("net").models) versions.insert(model.version);
+  for (const ModelRecord &model : models().List({.name = "net"}).models) versions.insert(model.version);
   EXPECT_EQ(versions.size(), 40u);
   EXPECT_EQ(*versions.begin(), 1);
   EXPECT_EQ(*versions.rbegin(), 40);
@@ -118,7 +118,7 @@ TEST_F(ModelStoreTest, ListsPagesAndTags) {
   models().SetTag("a", 2, "k", "w");
   std::string all, token;
   do {
-    const ModelPage page = models().List({}, {}, 2, token);
+    const ModelPage page = models().List({.limit = 2, .page_token = token});
     for (const ModelRecord &model : page.models) {
       all += model.name + std::to_string(model.version) + (model.tags.empty() ? "" : "=" + model.tags.at("k")) + " ";
     }
@@ -127,6 +127,62 @@ TEST_F(ModelStoreTest, ListsPagesAndTags) {
   EXPECT_EQ(all, "a3 a2=w a1 b1 c1 ");
   models().RemoveTag("a", 2, "k");
   EXPECT_TRUE(models().Get("a", 2).tags.empty());
+}
+
+TEST_F(ModelStoreTest, ListsByEveryCondition) {
+  const std::string file = File("w", "www");
+  const auto make = [&](const char *name, const char *run, const char *framework,
+                        const std::map<std::string, std::string> &tags,
+                        const std::map<std::string, std::string> &properties) {
+    ModelRecord model;
+    model.name = name;
+    model.run_id = run;
+    model.framework = framework;
+    model.tags = tags;
+    model.properties = properties;
+    models().Register(model, file);
+  };
+  make("a", "r1", "PyTorch", {{"k", "v"}}, {{"p", "1"}});
+  make("a", "", "Onnx", {{"k", "w"}}, {{"p", "2"}, {"q", "it's"}});
+  make("b", "r1", "PyTorch", {}, {});
+  const auto list = [&](const ModelFilter &filter) {
+    std::string all;
+    for (const ModelRecord &model : models().List(filter).models) all += model.name + std::to_string(model.version);
+    return all;
+  };
+  EXPECT_EQ(list({}), "a2a1b1");
+  EXPECT_EQ(list({.run_id = "r1"}), "a1b1");
+  EXPECT_EQ(list({.framework = "Onnx"}), "a2");
+  EXPECT_EQ(list({.tags = {{"k", std::nullopt}}}), "a2a1");
+  EXPECT_EQ(list({.tags = {{"k", "v"}}}), "a1");
+  EXPECT_EQ(list({.properties = {{"p", "2"}, {"q", "it's"}}}), "a2");
+  EXPECT_EQ(list({.properties = {{"p", std::nullopt}}}), "a2a1");
+  EXPECT_EQ(list({.latest = true}), "a2b1");
+  EXPECT_EQ(list({.run_id = "r1", .latest = true}), "b1");
+  EXPECT_EQ(list({.name = "a", .limit = 1, .page_token = "a:2"}), "a1");
+  EXPECT_EQ(StatusOf([&] { models().List({.page_token = "x"}); }), Status::kInvalidArgument);
+}
+
+TEST_F(ModelStoreTest, APartMayBeLeftOut) {
+  File("tree/model", "m");
+  File("tree/checkpoints/c", "c");
+  File("tree/checkpoints2/d", "d");
+  const auto paths = [&](std::string_view left_out) {
+    ModelRecord model;
+    model.name = "net";
+    std::string all;
+    for (const StoredFile &file : models().Register(model, Path("tree"), left_out).files) all += file.path + " ";
+    return all;
+  };
+  EXPECT_EQ(paths(""), "checkpoints/c checkpoints2/d model ");
+  EXPECT_EQ(paths("checkpoints"), "checkpoints2/d model ");
+  File("only/checkpoints/c", "c");
+  std::string message;
+  ModelRecord model;
+  model.name = "net";
+  EXPECT_EQ(StatusOf([&] { models().Register(model, Path("only"), "checkpoints"); }, &message),
+            Status::kInvalidArgument);
+  EXPECT_NE(message.find("besides 'checkpoints'"), std::string::npos) << message;
 }
 
 TEST_F(ModelStoreTest, PruneShowsThenDeletes) {
@@ -151,7 +207,7 @@ TEST_F(ModelStoreTest, PruneShowsThenDeletes) {
     EXPECT_EQ(store().runs().Find("done").has_value(), dry);
   }
   EXPECT_EQ(Prune(&store(), request).runs.count, 0);
-  EXPECT_EQ(models().List("net").models.size(), 1u);
+  EXPECT_EQ(models().List({.name = "net"}).models.size(), 1u);
   models().Download(models().Get("net"), Path("out"));
   EXPECT_EQ(store().runs().State("busy"), RunState::kRunning);
 }

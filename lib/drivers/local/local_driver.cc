@@ -11,6 +11,7 @@
 #include <set>
 #include <utility>
 
+#include "core/records_json.h"
 #include "core/run_id.h"
 #include "drivers/local/event_follower.h"
 #include "drivers/local/metric_writer.h"
@@ -282,11 +283,15 @@ void LocalDriver::RestoreSnapshot(const std::string &id, const std::string &dire
   trainyard::RestoreSnapshot(LoadSnapshot(run.snapshot_id, store()->objects()), store()->objects(), directory);
 }
 
-ModelRecord LocalDriver::RegisterModelFromRun(const std::string &id, const std::string &path, ModelRecord model) {
-  CheckModelName(model.name);
-  store()->runs().State(id);
-  model.run_id = id;
-  return store()->models().Register(model, RunFiles(store()->RunPaths(id)).ResolveTree(path));
+ModelRecord LocalDriver::RegisterModelFromRun(const std::string &id, const std::string &path, ModelRequest request) {
+  CheckModelName(request.model.name);
+  const RunRecord run = store()->runs().Get(id);
+  const RunFiles files(store()->RunPaths(id));
+  request.model.run_id = id;
+  request.model.lineage_json = LineageOf(run).Dump();
+  const std::string tree = files.ResolveTree(path);
+  const bool whole = tree == files.ResolveTree("outputs");
+  return store()->models().Register(request.model, tree, whole && !request.include_checkpoints ? "checkpoints" : "");
 }
 
 ModelRecord LocalDriver::RegisterModelFromPath(const std::string &path, ModelRecord model) {
@@ -302,7 +307,10 @@ std::vector<std::string> LocalDriver::ListModels() {
   std::vector<std::string> names;
   std::string token;
   do {
-    const ModelPage page = store()->models().List({}, {}, kPageSize, token);
+    ModelFilter filter;
+    filter.limit = kPageSize;
+    filter.page_token = token;
+    const ModelPage page = store()->models().List(filter);
     for (const ModelRecord &model : page.models) {
       if (names.empty() || names.back() != model.name) names.push_back(model.name);
     }
@@ -311,12 +319,20 @@ std::vector<std::string> LocalDriver::ListModels() {
   return names;
 }
 
+ModelPage LocalDriver::QueryModels(const ModelFilter &filter) {
+  return store()->models().List(filter);
+}
+
 std::vector<int64_t> LocalDriver::ListModelVersions(const std::string &name) {
   CheckModelName(name);
   std::vector<int64_t> versions;
   std::string token;
   do {
-    const ModelPage page = store()->models().List(name, {}, kPageSize, token);
+    ModelFilter filter;
+    filter.name = name;
+    filter.limit = kPageSize;
+    filter.page_token = token;
+    const ModelPage page = store()->models().List(filter);
     for (const ModelRecord &model : page.models) versions.push_back(model.version);
     token = page.next_page_token;
   } while (!token.empty());

@@ -65,10 +65,11 @@ class LocalDriver : public Driver, public std::enable_shared_from_this<LocalDriv
   void WaitCompute(const std::string &name, int32_t min_nodes, int64_t timeout_ms) override;
   void DeleteCompute(const std::string &name) override;
 
-  ModelRecord RegisterModelFromRun(const std::string &id, const std::string &path, ModelRecord model) override;
+  ModelRecord RegisterModelFromRun(const std::string &id, const std::string &path, ModelRequest request) override;
   ModelRecord RegisterModelFromPath(const std::string &path, ModelRecord model) override;
   ModelRecord GetModel(const std::string &name, int64_t version) override;
   std::vector<std::string> ListModels() override;
+  ModelPage QueryModels(const ModelFilter &filter) override;
   std::vector<int64_t> ListModelVersions(const std::string &name) override;
   void DownloadModel(const ModelRecord &model, const std::string &directory) override;
   void LinkModel(const ModelRecord &model, const std::string &directory) override;
