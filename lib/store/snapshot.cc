@@ -22,6 +22,7 @@ constexpr size_t kMaxSecretWarnings = 20;
 // Hashing and the file system's own work overlap; more threads than that would take the host's processors from it.
 constexpr size_t kThreads = 2;
 constexpr size_t kWorthAThread = 32;  // files
+constexpr int kReplacedAttempts = 5;
 constexpr int kPatience = 5;
 
 // What a change of the list would change.
@@ -82,17 +83,24 @@ class Source {
       const size_t i = which[n];
       SnapshotEntry &entry = scan_.entries[i].entry;
       const std::string absolute = root_ + "/" + entry.path;
-      try {
-        secrets_[i] = SecretInFile(absolute, entry);
-        work(&entry, absolute);
-      } catch (const Error &error) {
-        if (error.status() == Status::kPermission && error.details().contains("path") &&
-            error.details().at("path") == absolute) {
-          ThrowUnreadable(EACCES, root_, entry.path, false, scan_.ignore_file);
+      for (int attempt = 1;; ++attempt) {
+        try {
+          secrets_[i] = SecretInFile(absolute, entry);
+          work(&entry, absolute);
+          break;
+        } catch (const Error &error) {
+          if (error.status() == Status::kPermission && error.details().contains("path") &&
+              error.details().at("path") == absolute) {
+            ThrowUnreadable(EACCES, root_, entry.path, false, scan_.ignore_file);
+          }
+          const auto now = Stat(absolute, false);
+          const bool is_file = now && now->kind == FileInfo::Kind::kFile;
+          // It may have been replaced just now: away when it was opened, there again when it was looked at.
+          if (is_file && error.status() == Status::kNotFound && attempt < kReplacedAttempts) continue;
+          if (is_file && error.status() != Status::kNotFound) throw;
+          gone_[i] = true;  // or it has become something else, which comes to the same
+          break;
         }
-        const auto now = Stat(absolute, false);
-        if (now && now->kind == FileInfo::Kind::kFile) throw;
-        gone_[i] = true;  // or it has become something else, which comes to the same
       }
       if (!gone_[i]) {
         ++read_files_;
