@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -92,13 +93,16 @@ int RunSupervise(const Arguments &arguments) {
   return Supervise(options);
 }
 
+// Set before the host is answered: from then on it closes its end because it has what it wants, and the report is its.
+std::atomic<bool> host_is_answered{false};
+
 // Nobody else wants the report: when the host goes, so does this process, and the directory it was to leave it in.
 void EndWithHost(int result_fd, const std::string &directory) {
   std::thread([result_fd, directory] {
     pollfd entry{result_fd, 0, 0};
     while (poll(&entry, 1, -1) < 0 && errno == EINTR) {
     }
-    if ((entry.revents & POLLERR) == 0) return;
+    if ((entry.revents & POLLERR) == 0 || host_is_answered) return;
     if (BaseName(directory).starts_with("trainyard-validate")) RemoveTree(directory);
     _exit(1);
   }).detach();
@@ -109,6 +113,7 @@ int RunValidate(const Arguments &arguments) {
   DetachFromParent();
   EndWithHost(arguments.result_fd, ParentPath(arguments.words[1]));
   ValidateTraining(input, arguments.words[1]);
+  host_is_answered = true;
   ReportDetached(arguments.result_fd);
   return 0;
 }
@@ -118,6 +123,7 @@ int RunCheckEnvironment(const Arguments &arguments) {
   DetachFromParent();
   EndWithHost(arguments.result_fd, ParentPath(arguments.words[2]));
   CheckEnvironmentTask(input, arguments.words[1], arguments.words[2]);
+  host_is_answered = true;
   ReportDetached(arguments.result_fd);
   return 0;
 }

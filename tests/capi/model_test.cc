@@ -97,9 +97,9 @@ TEST_F(ModelTest, AreFoundByWhatTheyAre) {
   EXPECT_EQ(Find(R"({"tag":"stage"})"), "a:2 a:1 ");
   EXPECT_EQ(Find(R"({"property":{"p":"1"}})"), "a:2 ");
   EXPECT_EQ(Find(R"({"run":"none"})"), "");
-  Text json, next;
-  EXPECT_OK(ty_workspace_list_models_json(workspace, nullptr, 2, nullptr, json.out(), next.out(), err));
-  EXPECT_OK(ty_workspace_list_models_json(workspace, nullptr, 2, next, json.out(), next.out(), err));
+  Text json, second_page, next;
+  EXPECT_OK(ty_workspace_list_models_json(workspace, nullptr, 2, nullptr, json.out(), second_page.out(), err));
+  EXPECT_OK(ty_workspace_list_models_json(workspace, nullptr, 2, second_page, json.out(), next.out(), err));
   EXPECT_EQ(Json::Parse(json.str(), "models").Items().at(0).GetString("name"), "b");
   EXPECT_EQ(next.get(), nullptr);
   EXPECT_EQ(ty_workspace_list_models_json(workspace, R"({"names":"a"})", 2, nullptr, json.out(), nullptr, err),
