@@ -82,8 +82,8 @@ std::vector<Ticket> TicketLine::Ahead(const Ticket &ticket) const {
   return ahead;
 }
 
-SubmitPlace::SubmitPlace(const std::string &tickets_directory, Ticket ticket)
-    : line_(tickets_directory), ticket_(std::move(ticket)) {
+SubmitPlace::SubmitPlace(const std::string &tickets_directory, const Ticket &ticket)
+    : line_(tickets_directory), ticket_(ticket) {
   const UniqueFd lock = line_.Lock();
   ticket_.number = line_.NextNumber(lock);
   fd_ = line_.Hold(ticket_);

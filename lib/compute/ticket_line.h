@@ -43,7 +43,7 @@ class TicketLine {
 class SubmitPlace {
  public:
   // Gives `ticket` its number.
-  SubmitPlace(const std::string &tickets_directory, Ticket ticket);
+  SubmitPlace(const std::string &tickets_directory, const Ticket &ticket);
   SubmitPlace(const SubmitPlace &) = delete;
   SubmitPlace &operator=(const SubmitPlace &) = delete;
   ~SubmitPlace();

@@ -166,19 +166,25 @@ static int start_and_die(const char *path, const char *id, const char *how, cons
   return 0;
 }
 
-static int tell(ty_status status) {
+static int tell(ty_run *run, ty_status status) {
   fprintf(out, "%s\n", ty_status_name(status));
+  ty_run_free(run);
   return 0;
+}
+
+static int change(ty_run *run, const char *how, int argc, char **argv) {
+  if (argc == 6 && strcmp(how, "log") == 0)
+    return tell(run, ty_run_log_metric(run, argv[4], atof(argv[5]), -1, &error));
+  return tell(run, strcmp(how, "cancel") == 0 ? ty_run_cancel(run, &error) : ty_run_complete(run, &error));
 }
 
 static int command(int argc, char **argv) {
   const char *what = argv[1];
   if (argc >= 5 && strcmp(what, "start") == 0)
     return start_and_die(argv[2], argv[3], argv[4], argc > 5 ? argv[5] : NULL);
-  if (argc == 6 && strcmp(what, "log") == 0)
-    return tell(ty_run_log_metric(get_run(argv[2], argv[3]), argv[4], atof(argv[5]), -1, &error));
-  if (argc == 4 && strcmp(what, "complete") == 0) return tell(ty_run_complete(get_run(argv[2], argv[3]), &error));
-  if (argc == 4 && strcmp(what, "cancel") == 0) return tell(ty_run_cancel(get_run(argv[2], argv[3]), &error));
+  const int changes = strcmp(what, "complete") == 0 || strcmp(what, "cancel") == 0;
+  if ((argc == 6 && strcmp(what, "log") == 0) || (argc == 4 && changes))
+    return change(get_run(argv[2], argv[3]), what, argc, argv);
   if (argc == 3 && strcmp(what, "open-unprivileged") == 0) return open_unprivileged(argv[2]);
   if (argc == 6 && strcmp(what, "register") == 0) return register_versions(argv[2], argv[3], argv[4], atoi(argv[5]));
   if (argc == 5 && strcmp(what, "submit-and-die") == 0) {

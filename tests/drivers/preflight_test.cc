@@ -35,7 +35,7 @@ class PreflightTest : public ::testing::Test {
     return job;
   }
   Status Check(const Job &job) {
-    return StatusOf([&] { CheckBeforeSubmit(job, nullptr); }, &message);
+    return StatusOf([&] { CheckBeforeSubmit(job, &store); }, &message);
   }
   std::string File(const std::string &name, mode_t mode) {
     const std::string path = JoinPath(directory.path(), name);
@@ -45,6 +45,7 @@ class PreflightTest : public ::testing::Test {
   }
 
   TempDir directory{"trainyard-preflight-test"};
+  Store store{JoinPath(directory.path(), "workspace")};
   std::string message;
 };
 

@@ -219,7 +219,8 @@ TEST_F(DistributedTest, ATakenPortCostsOneRelaunchAndAnotherPort) {
                 "echo 'OSError: [Errno 98] Address already in use' >&2; exit 1; }; sleep 1000",
                 Distribution::PyTorch(2, 1)));
   EXPECT_EQ(run.state, RunState::kCompleted) << run.error.message;
-  const auto ports = Split(LogOf(run.id, 1), '\n');
+  const std::string log = LogOf(run.id, 1);
+  const auto ports = Split(log, '\n');
   ASSERT_EQ(ports.size(), 3u);
   EXPECT_NE(ports[0], ports[1]);
 }

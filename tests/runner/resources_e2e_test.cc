@@ -121,7 +121,8 @@ TEST_F(ResourcesTest, RanksAreBoundToTheirCpus) {
   Job job = Shell("taskset -cp $$ | sed 's/.*: //'; echo $OMP_NUM_THREADS");
   job.resources.cpus = 1;
   const RunRecord run = Run(job);
-  const std::vector<std::string_view> lines = Split(Trim(Log(run.id)), '\n');
+  const std::string log = Log(run.id);
+  const std::vector<std::string_view> lines = Split(Trim(log), '\n');
   ASSERT_EQ(lines.size(), 2U) << Log(run.id);
   EXPECT_TRUE(ParseInt64(lines[0])) << lines[0];
   EXPECT_EQ(lines[1], "1");
