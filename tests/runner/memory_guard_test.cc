@@ -22,6 +22,9 @@ TEST(MemoryGuard, NamesWhatIsUsedAndWhatIsAllowed) {
 }
 
 TEST(MemoryGuard, SharedPagesCountOnce) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "SKIP: ThreadSanitizer keeps shadow memory of each process's reads";
+#endif
   // Workers of a data loader: forked from a process that has read its data.
   void *data = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(data, MAP_FAILED);
