@@ -228,7 +228,7 @@ std::string LastLines(const std::string &text) {
 // What the rank itself said about its failure.
 void TakeErrorFile(const RunLayout &layout, RunError *error) {
   try {
-    const auto text = ReadFileIfExists(ErrorFile(layout, error->rank), 1 << 20);
+    const auto text = ReadFileIfExists(layout.RankError(error->rank), 1 << 20);
     if (!text || text->empty()) return;
     const Json json = Json::Parse(*text, "error file");
     const std::string code = json.GetString("code", "");
@@ -241,10 +241,6 @@ void TakeErrorFile(const RunLayout &layout, RunError *error) {
 }
 
 }  // namespace
-
-std::string ErrorFile(const RunLayout &layout, int32_t rank) {
-  return layout.RankError(rank);
-}
 
 RunError DescribeExit(const RankExit &ended, const RunLayout &layout, bool stop_requested) {
   RankExit exit = ended;

@@ -47,7 +47,4 @@ AttemptResult RunAttempt(const AttemptPlan &plan, RunBeat *beat);
 // The run's error for the exit that is to blame.
 RunError DescribeExit(const RankExit &exit, const RunLayout &layout, bool stop_requested);
 
-// Where a training rank leaves {"code", "message"} of its failure.
-std::string ErrorFile(const RunLayout &layout, int32_t rank);
-
 }  // namespace trainyard

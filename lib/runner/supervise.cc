@@ -286,7 +286,7 @@ class Supervisor {
 
   AttemptPlan Plan(int32_t number, int32_t restarts, int32_t port, int64_t deadline_ms) {
     AttemptPlan plan(layout_);
-    for (int32_t rank = 0; rank < job_.RankCount(); ++rank) RemoveFile(ErrorFile(layout_, rank));
+    for (int32_t rank = 0; rank < job_.RankCount(); ++rank) RemoveFile(layout_.RankError(rank));
     plan.number = number;
     plan.is_train = job_.kind == RunKind::kTrain;
     plan.is_shell = !job_.shell_command.empty();

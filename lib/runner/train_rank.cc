@@ -9,7 +9,6 @@
 
 #include "core/job.h"
 #include "engine/loader.h"
-#include "runner/attempt.h"
 #include "store/journal.h"
 #include "store/layout.h"
 #include "util/clock.h"
@@ -141,7 +140,7 @@ void WriteErrorFile(const RunLayout &layout, const TrainFailure &failure) {
   Json json = Json::Object();
   json.Set("code", failure.code).Set("message", SanitizeUtf8(failure.message));
   try {
-    WriteFileAtomic(ErrorFile(layout, NumberVariable("RANK", 0)), json.DumpPretty());
+    WriteFileAtomic(layout.RankError(NumberVariable("RANK", 0)), json.DumpPretty());
   } catch (const Error &) {
     // The message below has it too.
   }

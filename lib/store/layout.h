@@ -33,6 +33,7 @@ class RunLayout {
   std::string StdLog(int rank, int rank_count) const { return UserLogs() + "/" + StdLogName(rank, rank_count); }
   std::string SystemLogs() const { return root_ + "/system_logs"; }
   std::string RunnerLog() const { return root_ + "/system_logs/runner.log"; }
+  // Where a training rank leaves {"code", "message"} of its failure.
   std::string RankError(int rank) const { return SystemLogs() + "/error_" + std::to_string(rank) + ".json"; }
   std::string EnvironmentBuildLog() const { return root_ + "/system_logs/environment_build.log"; }
   std::string Journal() const { return root_ + "/journal"; }
