@@ -89,7 +89,7 @@ Json RunToJson(const RunRecord &run) {
       .Set("state", RunStateName(run.state))
       .Set("compute", run.compute)
       .Set("parent", TextOrNull(run.parent_id))
-      .Set("root", run.root_id.empty() ? run.id : run.root_id)
+      .Set("root", run.Top())
       .Set("created_ms", run.created_ms)
       .Set("started_ms", TimeOrNull(run.started_ms))
       .Set("ended_ms", TimeOrNull(run.ended_ms))
@@ -144,7 +144,7 @@ Json LineageOf(const RunRecord &run) {
   Json lineage = Json::Object();
   lineage.Set("run", run.id)
       .Set("experiment", run.experiment)
-      .Set("root", run.root_id.empty() ? run.id : run.root_id)
+      .Set("root", run.Top())
       .Set("parent", TextOrNull(run.parent_id))
       .Set("kind", RunKindName(run.kind))
       .Set("snapshot", TextOrNull(run.snapshot_id))

@@ -61,6 +61,9 @@ struct RunRecord {
   std::map<std::string, std::string> tags;        // may change
   std::map<std::string, std::string> properties;  // set once
   std::vector<std::string> warnings;              // what people should know of, in the order it was found
+
+  // The run at the top of its parents: itself without one.
+  const std::string &Top() const { return root_id.empty() ? id : root_id; }
 };
 
 // A key, and the value it must have; unset = any value.

@@ -80,7 +80,7 @@ std::map<std::string, std::string> AzureMlVariables(const RankEnvironment &envir
                                       "/providers/Microsoft.MachineLearningServices/workspaces/" + workspace_name;
   return {
       {"AZUREML_RUN_ID", run.id},
-      {"AZUREML_ROOT_RUN_ID", environment.root_run_id.empty() ? run.id : environment.root_run_id},
+      {"AZUREML_ROOT_RUN_ID", run.Top()},
       {"AZUREML_EXPERIMENT_ID", run.experiment},
       {"AZUREML_EXPERIMENT_SCOPE", workspace_scope + "/experiments/" + run.experiment},
       {"AZUREML_WORKSPACE_ID", environment.workspace},

@@ -16,7 +16,6 @@ struct RankEnvironment {
   const Job *job = nullptr;
   const RunRecord *run = nullptr;
   std::string workspace;    // its absolute location
-  std::string root_run_id;  // the run at the top of its parents; empty = itself
   std::map<std::string, std::string> secrets;
   std::string weights_path;  // of a training job; empty = none
   std::string runtime_directory;

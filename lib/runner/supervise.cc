@@ -332,7 +332,6 @@ class Supervisor {
     environment.job = &job_;
     environment.run = &run_;
     environment.workspace = store_->layout().Root();
-    environment.root_run_id = RootRunId();
     environment.secrets = options_.secrets;
     environment.secrets.erase(kRegistryPasswordSecret);
     environment.weights_path = weights_path_;
@@ -347,17 +346,6 @@ class Supervisor {
   }
 
   int32_t NodeCount() const { return job_.distribution ? job_.distribution->node_count : 1; }
-
-  std::string RootRunId() const {
-    std::string root = run_.id;
-    for (std::string parent = run_.parent_id; !parent.empty();) {
-      const auto record = store_->runs().Find(parent);
-      if (!record) break;  // deleted
-      root = record->id;
-      parent = record->parent_id;
-    }
-    return root;
-  }
 
   // A power cut loses at most a second of metrics and log lines; long runs do not pile up journals.
   void Tick() {

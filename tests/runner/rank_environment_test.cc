@@ -77,7 +77,7 @@ TEST_F(RankEnvironmentTest, ScriptsOfAzureMlFindWhatTheyLookFor) {
   }
   job_.distribution = Distribution::PyTorch(2, 1);
   EXPECT_EQ(Make().at("AZUREML_FRAMEWORK"), "PyTorch");
-  environment_.root_run_id = "root";
+  run_.root_id = "root";
   EXPECT_EQ(Make().at("AZUREML_ROOT_RUN_ID"), "root");
 }
 
