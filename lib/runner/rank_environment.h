@@ -15,7 +15,7 @@ namespace trainyard {
 struct RankEnvironment {
   const Job *job = nullptr;
   const RunRecord *run = nullptr;
-  std::string workspace;    // its absolute location
+  std::string workspace;  // its absolute location
   std::map<std::string, std::string> secrets;
   std::string weights_path;  // of a training job; empty = none
   std::string runtime_directory;

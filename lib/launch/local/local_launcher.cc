@@ -17,8 +17,7 @@
 #include "launch/local/rank_process.h"
 #include "util/boot.h"
 #include "util/error.h"
-
-extern char **environ;
+#include "util/process.h"
 
 namespace trainyard {
 namespace {
@@ -52,20 +51,6 @@ struct LocalLauncher::Rank {
   std::optional<std::string> tail_at_kill;
   bool exited = false;
 };
-
-std::vector<std::string> MakeEnvironment(const LaunchRequest &request, std::map<std::string, std::string> variables) {
-  variables.insert(request.variables.begin(), request.variables.end());
-  std::vector<std::string> entries;
-  for (char **entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
-    const std::string text(*entry);
-    const std::string name = text.substr(0, text.find('='));
-    bool keep = variables.count(name) == 0;
-    for (const std::string &unset : request.unset) keep = keep && unset != name;
-    if (keep) entries.push_back(text);
-  }
-  for (const auto &[name, value] : variables) entries.push_back(name + "=" + value);
-  return entries;
-}
 
 LocalLauncher::LocalLauncher() : LocalLauncher(Share{}, true) {}
 
@@ -186,7 +171,8 @@ void LocalLauncher::StartRank(const LaunchRequest &request, int32_t local_rank, 
   RankCommand command;
   std::map<std::string, std::string> variables = share_.variables;
   variables.merge(RankVariables(request, share_.node_rank, local_rank));
-  command.environment = MakeEnvironment(request, std::move(variables));
+  variables.insert(request.variables.begin(), request.variables.end());
+  command.environment = ChildEnvironment(variables, request.unset);
   command.command = ExpandCommand(request.command, request.expand_from, command.environment);
   command.working_directory = request.working_directory;
   command.log_fd = rank->log.get();

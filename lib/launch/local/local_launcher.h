@@ -24,10 +24,6 @@
 
 namespace trainyard {
 
-// The environment of a process that is started for a launch: that of this process without what the request unsets, then
-// the request's variables, then `variables`.
-std::vector<std::string> MakeEnvironment(const LaunchRequest &request, std::map<std::string, std::string> variables);
-
 class LocalLauncher : public Launcher {
  public:
   // Which ranks of a request are started here.

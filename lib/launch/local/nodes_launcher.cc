@@ -13,6 +13,7 @@
 #include "launch/local/rank_process.h"
 #include "util/clock.h"
 #include "util/error.h"
+#include "util/process.h"
 
 namespace trainyard {
 namespace {
@@ -42,9 +43,7 @@ class NodesLauncher : public AgentLauncher {
     RankCommand command;
     command.command = {request.runner, "node", node.name};
     command.working_directory = "/";
-    LaunchRequest plain;  // the job's variables are for ranks
-    plain.unset = request.unset;
-    command.environment = MakeEnvironment(plain, {});
+    command.environment = ChildEnvironment({}, request.unset);  // the job's variables are for ranks
     command.input_fd = agent_end.get();
     command.log_fd = STDOUT_FILENO;
     command.stderr_fd = STDERR_FILENO;

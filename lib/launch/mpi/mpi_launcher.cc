@@ -21,6 +21,7 @@
 #include "util/boot.h"
 #include "util/clock.h"
 #include "util/error.h"
+#include "util/process.h"
 #include "util/random.h"
 #include "util/text.h"
 
@@ -98,18 +99,18 @@ class MpiLauncher : public AgentLauncher {
     log_ = JoinPath(request.system_log_directory.empty() ? request.log_directory : request.system_log_directory,
                     "mpirun.log");
     const UniqueFd log = OpenFile(log_, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
-    LaunchRequest plain;  // the job's own variables reach the ranks over the connection
-    plain.unset = request.unset;
+    std::map<std::string, std::string> variables = {{kAgentAddressesVariable, addresses},
+                                                    {kAgentTokenVariable, token},
+                                                    {"OMPI_ALLOW_RUN_AS_ROOT", "1"},
+                                                    {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}};
+    // The job's own variables reach the ranks over the connection; mpirun's settings are for mpirun too.
     for (const auto &[name, value] : request.variables) {
-      if (name.starts_with("OMPI_MCA_")) plain.variables[name] = value;  // but mpirun's settings are for it too
+      if (name.starts_with("OMPI_MCA_")) variables.emplace(name, value);
     }
     RankCommand command;
     command.command = Mpirun(request);
     command.working_directory = "/";
-    command.environment = MakeEnvironment(plain, {{kAgentAddressesVariable, addresses},
-                                                  {kAgentTokenVariable, token},
-                                                  {"OMPI_ALLOW_RUN_AS_ROOT", "1"},
-                                                  {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}});
+    command.environment = ChildEnvironment(variables, request.unset);
     command.log_fd = log.get();
     command.stderr_fd = log.get();
     mpirun_ = StartRankProcess(command);
