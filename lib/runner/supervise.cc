@@ -250,8 +250,8 @@ class Supervisor {
   RunState CanceledOrLeft(RunError *error) const {
     if (processes_left_ == 0) return RunState::kCanceled;
     error->code = "processes_left";
-    error->message = "the run was canceled, but " + std::to_string(processes_left_) +
-                     " of its processes could not be ended; look for TRAINYARD_RUN_ID=" + run_.id +
+    error->message = std::to_string(processes_left_) +
+                     " of the run's processes could not be ended; look for TRAINYARD_RUN_ID=" + run_.id +
                      " in /proc/*/environ";
     return RunState::kFailed;
   }
