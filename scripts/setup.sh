@@ -42,6 +42,7 @@ python3-torch         | horovod   | -          | the torch that Horovod supports
 libtorch-dev          | horovod   | -          | its headers
 pybind11-dev          | horovod   | -          | which demand these
 python3-dev           | horovod   | -          | compiles Horovod's module
+make                  | horovod   | make       | which its build demands
 python3-venv          | horovod   | -          | the environment it is put into
 python3-setuptools    | horovod   | -          | builds it
 python3-wheel         | horovod   | -          | builds it
