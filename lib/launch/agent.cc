@@ -23,12 +23,6 @@ int32_t Int32(const Json &json, std::string_view key) {
   return static_cast<int32_t>(json.GetInt64(key));
 }
 
-Json Message(const char *type) {
-  Json message = Json::Object();
-  message.Set("type", type);
-  return message;
-}
-
 class Agent {
  public:
   explicit Agent(AgentChannel *channel) : channel_(channel) {}
@@ -63,7 +57,7 @@ class Agent {
     if (type == "freeze") {
       if (ranks_) ranks_->Freeze();
       ReportExits();
-      channel_->Send(Message("frozen"));
+      channel_->Send(AgentMessage("frozen"));
     }
     if (type == "kill") Kill(std::chrono::milliseconds(message.GetInt64("grace_ms")));
   }
@@ -77,9 +71,9 @@ class Agent {
       share.variables = message.GetStringMap("variables");
       ranks_ = std::make_unique<LocalLauncher>(std::move(share));
       ranks_->Start(LaunchRequestFromJson(message.Get("request")));
-      channel_->Send(Message("started"));
+      channel_->Send(AgentMessage("started"));
     } catch (const Error &error) {
-      channel_->Send(Message("failed").Set("message", SanitizeUtf8(error.what())));
+      channel_->Send(AgentMessage("failed").Set("message", SanitizeUtf8(error.what())));
     }
   }
 
@@ -87,7 +81,7 @@ class Agent {
     KillReport report;
     if (ranks_) report = ranks_->Kill(grace);
     ReportExits();
-    channel_->Send(Message("killed").Set("ended", report.ended).Set("left", report.left.size()));
+    channel_->Send(AgentMessage("killed").Set("ended", report.ended).Set("left", report.left.size()));
   }
 
   void ReportExits() {

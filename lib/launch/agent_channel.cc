@@ -24,6 +24,12 @@ uint32_t ReadLength(const std::string &buffer) {
 
 }  // namespace
 
+Json AgentMessage(const char *type) {
+  Json message = Json::Object();
+  message.Set("type", type);
+  return message;
+}
+
 void AgentChannel::Send(const Json &message) {
   const std::string text = message.Dump();
   if (text.size() > kLargest) throw Error::Internal("a message to an agent is too long");

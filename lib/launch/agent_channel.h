@@ -12,6 +12,9 @@
 
 namespace trainyard {
 
+// {"type": type}, to be filled.
+Json AgentMessage(const char *type);
+
 class AgentChannel {
  public:
   static constexpr uint32_t kLargest = 64U << 20;

@@ -23,12 +23,6 @@ constexpr milliseconds kFreezePatience{2000};
 constexpr milliseconds kKillPatience{15000};
 constexpr int kStartPollMs = 200;
 
-Json Message(const char *type) {
-  Json message = Json::Object();
-  message.Set("type", type);
-  return message;
-}
-
 }  // namespace
 
 AgentLauncher::AgentLauncher() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
@@ -56,7 +50,7 @@ void AgentLauncher::StartRanks(const LaunchRequest &request) {
     const int32_t first = FirstRank(request, share.node_rank) + share.first_local_rank;
     for (int32_t i = 0; i < share.count; ++i) agent->live.insert(first + i);
     agent->node = request.nodes[static_cast<size_t>(share.node_rank)].name;
-    Json message = Message("start");
+    Json message = AgentMessage("start");
     message.Set("request", json)
         .Set("node_rank", share.node_rank)
         .Set("first_local_rank", share.first_local_rank)
@@ -93,7 +87,7 @@ std::string AgentLauncher::StderrTail(int32_t rank) const {
 }
 
 void AgentLauncher::SignalRanks(int signal, bool whole_group) {
-  SendAll(Message("signal").Set("signal", signal).Set("whole_group", whole_group));
+  SendAll(AgentMessage("signal").Set("signal", signal).Set("whole_group", whole_group));
 }
 
 std::vector<ProcessInfo> AgentLauncher::Processes() const {
@@ -104,11 +98,11 @@ KillReport AgentLauncher::Kill(milliseconds grace) {
   // First every agent marks what happens from now on as our doing; only then does any of them end something.
   killing_ = true;
   report_ = KillReport();
-  SendAll(Message("freeze"));
+  SendAll(AgentMessage("freeze"));
   PumpUntil([](const Agent &agent) { return agent.frozen; }, kFreezePatience);
-  SendAll(Message("kill").Set("grace_ms", grace.count()));
+  SendAll(AgentMessage("kill").Set("grace_ms", grace.count()));
   PumpUntil([](const Agent &agent) { return agent.killed; }, grace + kKillPatience);
-  SendAll(Message("end"));
+  SendAll(AgentMessage("end"));
   EndAgents();
   for (const auto &agent : agents_) Lose(agent.get());
   // What is left belongs to nobody's agent: of a lost node, or an agent that did not answer.

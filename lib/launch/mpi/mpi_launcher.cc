@@ -231,9 +231,8 @@ int RunMpiRank() {
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // without mpirun there is no MPI
   const std::string token = TakeVariable(kAgentTokenVariable);
   AgentChannel channel(ConnectToLauncher(TakeVariable(kAgentAddressesVariable), kConnectPatienceMs));
-  Json hello = Json::Object();
-  hello.Set("type", "hello")
-      .Set("token", token)
+  Json hello = AgentMessage("hello");
+  hello.Set("token", token)
       .Set("rank", NumberFromMpi("OMPI_COMM_WORLD_RANK"))
       .Set("local_rank", NumberFromMpi("OMPI_COMM_WORLD_LOCAL_RANK"))
       .Set("host", HostName());
