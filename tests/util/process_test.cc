@@ -18,19 +18,21 @@
 namespace trainyard {
 namespace {
 
-// A shell command as a child of this process, killed and collected at the end.
+// A shell command as a child of this process; killed at the end with what it has started, and collected.
 class Child {
  public:
   explicit Child(const std::string &line, const std::string &variable = "") {
     pid_ = fork();
     if (pid_ == 0) {
+      setpgid(0, 0);
       if (!variable.empty()) putenv(const_cast<char *>(variable.c_str()));
       execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
       _exit(127);
     }
+    setpgid(pid_, pid_);  // whoever of the two comes first
   }
   ~Child() {
-    if (pid_ > 0) kill(pid_, SIGKILL);
+    if (pid_ > 0) kill(-pid_, SIGKILL);
     Wait();
   }
   void Wait() {
