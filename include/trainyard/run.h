@@ -62,6 +62,9 @@ enum { TY_MAX_TAGS = 100, TY_MAX_PROPERTIES = 100, TY_MAX_TAG_KEY_BYTES = 100, T
 /** As a rank: every rank of the run. */
 #define TY_RANK_ALL (-2)
 
+/** As the rank of a log: that of the making of the run's environment (ty_run_log_read). */
+#define TY_RANK_ENVIRONMENT (-3)
+
 /**
  * @param state  TY_RUN_...
  * @return "Running", ...; "Unknown" for an unknown number; static
@@ -170,8 +173,10 @@ TY_API ty_status ty_run_stream(const ty_run *run, int32_t output_fd, int32_t ran
                                ty_error **err) TY_NOEXCEPT;
 
 /**
- * Write the run's progress for people to a file descriptor until the run is final: its id, the log of rank 0 as it
- * grows, and an execution summary; of a failed run also why, in words and then as JSON.
+ * Write the run's progress for people to a file descriptor until the run is final: its id; a line for each stage that
+ * lasts (Preparing, Queued, Running, Post-processing); the log of its environment's making when one is made; the log of
+ * rank 0 as it grows; and an execution summary, with the run's warnings and, of a failed run, why, in words and then as
+ * JSON.
  *
  * @param run        the run
  * @param output_fd  where to write; -1 writes nothing and only waits
@@ -237,7 +242,8 @@ TY_API ty_status ty_run_to_json(const ty_run *run, char **out_json, ty_error **e
  * Read what a rank has written to standard output and error, by byte offset.
  *
  * @param run       the run
- * @param rank      0 to rank count - 1, or TY_RANK_RUNNER for the supervisor's own log
+ * @param rank      0 to rank count - 1; TY_RANK_RUNNER for the supervisor's own log, TY_RANK_ENVIRONMENT for that of
+ *                  the making of its environment
  * @param offset    where to start, in bytes
  * @param buffer    receives up to `size` bytes; not NUL-terminated
  * @param size      bytes

@@ -11,7 +11,7 @@ using trainyard::capi::require;
 using trainyard::capi::require_handle;
 using trainyard::capi::require_out;
 
-static_assert(kAllRanks == TY_RANK_ALL);
+static_assert(kAllRanks == TY_RANK_ALL && kRunnerRank == TY_RANK_RUNNER && kBuildLogRank == TY_RANK_ENVIRONMENT);
 static_assert(static_cast<int32_t>(RunState::kNotStarted) == TY_RUN_NOT_STARTED &&
               static_cast<int32_t>(RunState::kStarting) == TY_RUN_STARTING &&
               static_cast<int32_t>(RunState::kProvisioning) == TY_RUN_PROVISIONING &&

@@ -53,6 +53,10 @@ class MetricWriter {
   virtual void Flush() = 0;
 };
 
+// Instead of a rank's log: the supervisor's own; that of the making of the run's environment.
+inline constexpr int32_t kRunnerRank = -1;
+inline constexpr int32_t kBuildLogRank = -3;
+
 struct PrunePolicy {
   bool dry_run = true;
   int64_t runs_older_than_ms = 0;  // since they ended; 0 = no run for its age
@@ -89,6 +93,7 @@ class Driver {
 
   // What runs tell and leave.
   virtual std::unique_ptr<EventStream> Events(const std::string &id, std::string_view cursor, uint32_t mask) = 0;
+  // `rank` is one of the run's, or of the two below.
   virtual size_t ReadRunLog(const std::string &id, int32_t rank, uint64_t offset, void *buffer, size_t size) = 0;
   virtual std::unique_ptr<MetricWriter> OpenMetrics(const std::string &id) = 0;
   virtual std::vector<MetricSummary> ListMetrics(const std::string &id) = 0;  // by name

@@ -1,5 +1,6 @@
-// What people see of a run while it runs, on a terminal or in a file: its id, the log of one rank or of all as it
-// grows, an execution summary. Logs are read by position, once. Thread-safe.
+// What people see of a run while it runs, on a terminal or in a file: its id; the stages that take long enough to be
+// told, with the log of an environment that is made for it; the log of one rank or of all as it grows; an execution
+// summary. Logs are read by position, once. Thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -143,16 +143,18 @@ std::unique_ptr<EventStream> LocalDriver::Events(const std::string &id, std::str
 
 size_t LocalDriver::ReadRunLog(const std::string &id, int32_t rank, uint64_t offset, void *buffer, size_t size) {
   const RunRecord run = store()->runs().Get(id);
-  if (rank < -1 || rank >= run.rank_count) {
+  const bool of_a_rank = rank != kRunnerRank && rank != kBuildLogRank;
+  if (of_a_rank && (rank < 0 || rank >= run.rank_count)) {
     throw Error::NotFound("run '" + id + "' has no rank " + std::to_string(rank) + ": it has ranks 0 to " +
                           std::to_string(run.rank_count - 1));
   }
   if (offset > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return 0;
   const RunLayout paths = store()->RunPaths(id);
-  if (rank == -1) {
-    if (!PathExists(paths.RunnerLog())) return 0;
-    const UniqueFd file = OpenFile(paths.RunnerLog(), O_RDONLY);
-    return ReadAt(file.get(), buffer, size, offset, paths.RunnerLog());
+  if (!of_a_rank) {
+    const std::string path = rank == kRunnerRank ? paths.RunnerLog() : paths.EnvironmentBuildLog();
+    if (!PathExists(path)) return 0;
+    const UniqueFd file = OpenFile(path, O_RDONLY);
+    return ReadAt(file.get(), buffer, size, offset, path);
   }
   const LogSlice slice = ReadLog(paths, rank, run.rank_count, static_cast<int64_t>(offset), size);
   std::copy(slice.data.begin(), slice.data.end(), static_cast<char *>(buffer));
