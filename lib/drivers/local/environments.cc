@@ -23,9 +23,10 @@ namespace {
 constexpr std::chrono::seconds kCheckTimeLimit{120};
 constexpr useconds_t kBuildLookUs = 50000;
 
-// For "default": images with Python that everybody can fetch.
+// For "default": images with Python that everybody can fetch. The PyTorch is that of the environments that come with
+// the library; of its images the one with the older CUDA, which more drivers run.
 constexpr char kDefaultCpuImage[] = "docker.io/library/python:3.11-slim-bookworm";
-constexpr char kDefaultGpuImage[] = "docker.io/pytorch/pytorch:2.6.0-cuda12.4-cudnn9-runtime";
+constexpr char kDefaultGpuImage[] = "docker.io/pytorch/pytorch:2.11.0-cuda12.8-cudnn9-runtime";
 
 int64_t VersionNumber(const std::string &name, const std::string &version) {
   if (version.empty()) return 0;

@@ -125,6 +125,17 @@ Definition ReadDefinition(const Environment &environment) {
   return definition;
 }
 
+namespace {
+
+// Whether a condition on a version is met by what is newer than the newest that is known; the installer knows those.
+bool AsksForNewer(std::string_view condition, const MinorVersion &newest) {
+  if (VersionSpec(condition).Allows({newest.major, newest.minor + 100})) return true;
+  const size_t digit = condition.find_first_of("0123456789");
+  return digit != std::string_view::npos && ParseMinorVersion(condition.substr(digit)) > newest;
+}
+
+}  // namespace
+
 void CheckTorch(const Definition &definition, const MinorVersion &python) {
   const std::vector<MinorVersion> releases = TorchReleasesFor(python);
   if (releases.empty()) return;  // a Python that the table does not know
@@ -132,14 +143,9 @@ void CheckTorch(const Definition &definition, const MinorVersion &python) {
     const PackageSpec spec = ParsePackage(requirement.text);
     if (spec.name != "torch" && spec.name != "pytorch") return;
     const VersionSpec wanted(spec.version);
-    MinorVersion later = releases.back();
-    later.minor += 100;  // what is newer than the table is left to the installer
-    const bool exists = wanted.Allows(later) || std::any_of(releases.begin(), releases.end(),
-                                                            [&](const MinorVersion &v) { return wanted.Allows(v); });
-    const size_t digit = spec.version.find_first_of("0123456789");
-    const bool newer =
-        digit != std::string::npos && ParseMinorVersion(std::string_view(spec.version).substr(digit)) > releases.back();
-    if (exists || newer) return;
+    const bool exists =
+        std::any_of(releases.begin(), releases.end(), [&](const MinorVersion &v) { return wanted.Allows(v); });
+    if (exists || (GetsNewTorch(python) && AsksForNewer(spec.version, releases.back()))) return;
     Fail(requirement.where, "('" + requirement.text + "') asks for a PyTorch that does not exist for Python " +
                                 python.Text() + "; the nearest that does is " + NearestVersion(spec.version, releases));
   };

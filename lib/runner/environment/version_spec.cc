@@ -9,24 +9,32 @@
 namespace trainyard {
 namespace {
 
-// The last release here only bounds what is known; a later one is left to pip.
-constexpr MinorVersion kNewestTorch = {2, 11};
-
+// Which releases of PyTorch have Linux wheels (x86-64, with the GIL) for a Python. Read from the file names of PyPI's
+// project "torch", release by release, on 2026-11-21.
 struct TorchRow {
-  MinorVersion python, first_torch;
+  MinorVersion python, first_torch, last_torch;
 };
-// From which release on PyTorch's Linux wheels exist for a Python.
-constexpr std::array<TorchRow, 8> kTorchWheels = {{
-    {{3, 7}, {1, 0}},
-    {{3, 8}, {1, 4}},
-    {{3, 9}, {1, 8}},
-    {{3, 10}, {1, 11}},
-    {{3, 11}, {1, 13}},
-    {{3, 12}, {2, 2}},
-    {{3, 13}, {2, 5}},
-    {{3, 14}, {2, 9}},
+constexpr MinorVersion kNewestTorch = {2, 15};  // a later one is left to pip
+constexpr std::array<TorchRow, 11> kTorchWheels = {{
+    {{3, 5}, {1, 0}, {1, 5}},
+    {{3, 6}, {1, 0}, {1, 10}},
+    {{3, 7}, {1, 0}, {1, 13}},
+    {{3, 8}, {1, 4}, {2, 4}},
+    {{3, 9}, {1, 7}, {2, 8}},  // from 1.7.1 on
+    {{3, 10}, {1, 11}, {2, 14}},
+    {{3, 11}, {1, 13}, kNewestTorch},
+    {{3, 12}, {2, 2}, kNewestTorch},
+    {{3, 13}, {2, 5}, kNewestTorch},
+    {{3, 14}, {2, 9}, kNewestTorch},
+    {{3, 15}, {2, 15}, kNewestTorch},
 }};
 constexpr int kLastTorch1 = 13;
+
+const TorchRow *RowOf(const MinorVersion &python) {
+  const auto *row = std::find_if(kTorchWheels.begin(), kTorchWheels.end(),
+                                 [&](const TorchRow &candidate) { return candidate.python == python; });
+  return row == kTorchWheels.end() ? nullptr : row;
+}
 
 bool IsDigit(char c) {
   return c >= '0' && c <= '9';
@@ -106,33 +114,29 @@ PackageSpec ParsePackage(std::string_view text) {
   return spec;
 }
 
-MinorVersion FirstTorchFor(const MinorVersion &python) {
-  for (const TorchRow &row : kTorchWheels) {
-    if (row.python == python) return row.first_torch;
-  }
-  return {};
-}
-
 std::vector<MinorVersion> TorchReleasesFor(const MinorVersion &python) {
   std::vector<MinorVersion> releases;
-  const MinorVersion first = FirstTorchFor(python);
-  if (first.major == 0) return releases;
-  for (int minor = 0; minor <= kLastTorch1; ++minor) {
-    if (MinorVersion{1, minor} >= first) releases.push_back({1, minor});
-  }
-  for (int minor = 0; minor <= kNewestTorch.minor; ++minor) {
-    if (MinorVersion{2, minor} >= first) releases.push_back({2, minor});
+  const TorchRow *row = RowOf(python);
+  if (row == nullptr) return releases;
+  for (MinorVersion release = row->first_torch; release <= row->last_torch;) {
+    releases.push_back(release);
+    release =
+        release == MinorVersion{1, kLastTorch1} ? MinorVersion{2, 0} : MinorVersion{release.major, release.minor + 1};
   }
   return releases;
+}
+
+bool GetsNewTorch(const MinorVersion &python) {
+  const TorchRow *row = RowOf(python);
+  return row == nullptr || row->last_torch == kNewestTorch;
 }
 
 std::string NearestVersion(std::string_view spec, const std::vector<MinorVersion> &candidates) {
   if (candidates.empty()) return "";
   const size_t start = spec.find_first_of("0123456789");
   const MinorVersion wanted = start == std::string_view::npos ? MinorVersion() : ParseMinorVersion(spec.substr(start));
-  const auto distance = [&](const MinorVersion &version) {
-    return std::abs(version.major - wanted.major) * 1000 + std::abs(version.minor - wanted.minor);
-  };
+  const auto place = [](const MinorVersion &version) { return version.major * 1000 + version.minor; };
+  const auto distance = [&](const MinorVersion &version) { return std::abs(place(version) - place(wanted)); };
   return std::min_element(candidates.begin(), candidates.end(),
                           [&](const MinorVersion &a, const MinorVersion &b) { return distance(a) < distance(b); })
       ->Text();

@@ -38,10 +38,10 @@ struct PackageSpec {
 };
 PackageSpec ParsePackage(std::string_view text);
 
-// PyTorch has wheels for a Python from some release on: the first one; {0, 0} where none is known.
-MinorVersion FirstTorchFor(const MinorVersion &python);
-// The known releases of PyTorch that have wheels for this Python.
+// The known releases of PyTorch that have wheels for this Python; empty for a Python that is not known.
 std::vector<MinorVersion> TorchReleasesFor(const MinorVersion &python);
+// Whether releases that are not known yet may have wheels for it, too.
+bool GetsNewTorch(const MinorVersion &python);
 
 // The one nearest to what the conditions ask for: the first that is asked for when it is a plain version. Empty without
 // candidates.
