@@ -241,8 +241,9 @@ TY_API ty_status ty_job_set_cpus(ty_job *job, int32_t count, ty_error **err) TY_
 
 /**
  * Limit the memory of all processes of the run on each node. A run that has more is ended, and fails with the code
- * "memory_limit", which names what it had. It is looked at twice a second; pages that processes share count once. More
- * than the compute has is refused at submit.
+ * "memory_limit", which names what it had. It is looked at twice a second; pages that processes share count once. The
+ * kernel keeps the limit for each rank in a container, too, and then the code is "out_of_memory". More than the compute
+ * has is refused at submit.
  * @param job    the job
  * @param bytes  0 (default): no limit
  * @param err    [out, optional]

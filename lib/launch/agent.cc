@@ -130,7 +130,7 @@ Json LaunchRequestToJson(const LaunchRequest &request) {
   for (const LaunchNode &node : request.nodes) {
     Json json = Json::Object();
     json.Set("name", node.name).Set("address", node.address).Set("process_count", node.process_count);
-    json.Set("variables", node.variables);
+    json.Set("variables", node.variables).Set("wrapper", node.wrapper);
     nodes.Append(json);
   }
   Json json = Json::Object();
@@ -153,7 +153,7 @@ LaunchRequest LaunchRequestFromJson(const Json &json) {
   request.run_id = json.GetString("run_id");
   for (const Json &node : json.Get("nodes").Items()) {
     request.nodes.push_back({node.GetString("name"), node.GetString("address"), Int32(node, "process_count"),
-                             node.GetStringMap("variables")});
+                             node.GetStringMap("variables"), node.GetStringList("wrapper")});
   }
   request.command = json.GetStringList("command");
   request.expand_from = json.Get("expand_from").AsUint64();

@@ -24,6 +24,8 @@ struct LaunchNode {
   std::string address;
   int32_t process_count = 1;
   std::map<std::string, std::string> variables = {};  // of its ranks alone, such as which GPUs are theirs
+  // In front of the command of its ranks, as it is: a container engine's "run ..." that executes the rest inside.
+  std::vector<std::string> wrapper = {};
 };
 
 // For the launcher "mpi".

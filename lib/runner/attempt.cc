@@ -268,7 +268,12 @@ RunError DescribeExit(const RankExit &ended, const RunLayout &layout, bool stop_
   if (exit.exit_code) {
     error.code = "exit_code";
     error.message = who + " ended with exit code " + std::to_string(*exit.exit_code);
-    if (!fault.empty()) error.message += ": " + fault;
+    if (exit.out_of_memory) {
+      error.code = "out_of_memory";
+      error.message += ": its container ran out of memory; use less of it, or allow more (ty_job_set_memory)";
+    } else if (!fault.empty()) {
+      error.message += ": " + fault;
+    }
   } else {
     error.signal = SignalName(exit.signal);
     error.code = exit.out_of_memory ? "out_of_memory" : "signal";

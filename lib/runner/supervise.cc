@@ -310,7 +310,7 @@ class Supervisor {
     plan.launch.system_log_directory = layout_.SystemLogs();
     plan.launch.master_port = port;
     plan.launch.canceled = [this, deadline_ms] { return beat_->cancel_requested() || MonotonicMs() >= deadline_ms; };
-    environment_.Apply(layout_.Root(), {}, static_cast<int32_t>(plan.gpus.size()), &plan.launch);
+    environment_.Apply(layout_.Root(), {}, job_.resources.memory_bytes, &plan.launch);
     plan.on_start = [this] {
       if (!running_) book_.set_started_ms(NowUnixMs());
       running_ = true;

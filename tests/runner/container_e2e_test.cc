@@ -155,6 +155,113 @@ TEST_F(ContainerTest, CancelRemovesTheContainer) {
   EXPECT_TRUE(FindProcessTree(RunTreeQuery(id, 0)).empty());
 }
 
+TEST_F(ContainerTest, SeveralNodesReachEachOther) {
+  Job job = Shell(
+      "if [ $RANK = 0 ]; then busybox nc -l -p $MASTER_PORT; else "
+      "until echo \"rank $RANK of node $NODE_RANK\" | busybox nc $MASTER_ADDR $MASTER_PORT; do sleep 0.1; done; fi",
+      Image());
+  job.distribution = Distribution::PyTorch(2, 2);
+  const RunRecord run = Run(job);
+  EXPECT_EQ(run.state, RunState::kCompleted) << run.error.message << "\n" << run.error.stderr_tail;
+  EXPECT_EQ(ReadFile(Paths(run.id).StdLog(0, 2)), "rank 1 of node 1\n");
+  EXPECT_EQ(Containers(run.id), "");
+}
+
+TEST_F(ContainerTest, MemoryIsLimitedByTheKernelAndTheSupervisor) {
+  Job job = Shell("busybox dd if=/dev/zero of=/dev/null bs=512M count=1000", Image());
+  job.resources.memory_bytes = 64 << 20;
+  const RunRecord run = Run(job);
+  EXPECT_EQ(run.state, RunState::kFailed);
+  EXPECT_THAT(run.error.code, testing::AnyOf("memory_limit", "out_of_memory")) << run.error.message;
+  EXPECT_THAT(run.error.message, HasSubstr("memory"));
+}
+
+// Stands for an engine where none is, or no GPU: keeps the options of "run", and runs what is to run inside.
+constexpr char kStandIn[] = R"sh(#!/bin/sh
+[ "$1" = run ] || exit 0
+log=$(mktemp "${0%/*}/run.XXXXXX")
+while [ $# -gt 0 ]; do
+  echo "$1" >> "$log"
+  if [ "$1" = --entrypoint ]; then
+    [ -z "$2" ] || exit 9
+    shift 3
+    exec "$@"
+  fi
+  last=$1
+  shift
+done
+[ "$last" = /probe ]
+)sh";
+
+class StandInTest : public EnvironmentTest {
+ protected:
+  void Use(const std::string &engine) {
+    Program(Path(engine + "/" + engine), kStandIn);
+    setenv("TRAINYARD_CONTAINER_ENGINE", Path(engine + "/" + engine).c_str(), 1);
+    setenv("TRAINYARD_TEST_GPUS", "GPU-a,GPU-b,GPU-c", 1);
+    unsetenv("CUDA_VISIBLE_DEVICES");
+    engine_ = engine;
+  }
+  // The options of each rank's "run", a line each.
+  std::vector<std::string> RanksOptions() const {
+    std::vector<std::string> all;
+    for (const std::string &name : ListTree(Path(engine_))) {
+      const std::string text = ReadFile(Path(engine_) + "/" + name);
+      if (name.starts_with("run.") && text.find("\ntrainyard.run=") != std::string::npos) all.push_back(text);
+    }
+    return all;
+  }
+  Job Boxed(const std::string &line, int32_t gpus) const {
+    Environment environment;
+    environment.name = "boxed";
+    environment.base_image = "an-image:1";
+    Job job = Shell(line, environment);
+    job.resources.gpus = gpus;
+    return job;
+  }
+
+  std::string engine_;
+};
+
+TEST_F(StandInTest, DockerGivesTheGpusOfTheRunAndNoOthers) {
+  Use("docker");
+  Job job = Boxed("echo $CUDA_VISIBLE_DEVICES $SECRET", 2);
+  job.resources.memory_bytes = 1 << 30;
+  job.secrets = {{"SECRET", "hidden-value"}};
+  const RunRecord run = Run(job);
+  ASSERT_EQ(run.state, RunState::kCompleted) << run.error.message << "\n" << BuildLog(run.id);
+  EXPECT_EQ(Log(run.id), "GPU-a,GPU-b hidden-value\n") << "numbers count from 0 again inside: ids are meant";
+  ASSERT_EQ(RanksOptions().size(), 1u);
+  EXPECT_THAT(RanksOptions()[0],
+              testing::AllOf(HasSubstr("\n--gpus\n\"device=0,1\"\n"), HasSubstr("\n--memory\n1073741824b\n"),
+                             HasSubstr("\n--env\nNVIDIA_VISIBLE_DEVICES\n"), Not(HasSubstr("hidden-value"))));
+}
+
+TEST_F(StandInTest, ARunThatAsksForNoGpuGetsNone) {
+  Use("docker");
+  const RunRecord run = Run(Boxed("echo $NVIDIA_VISIBLE_DEVICES", 0));
+  ASSERT_EQ(run.state, RunState::kCompleted) << run.error.message << "\n" << BuildLog(run.id);
+  EXPECT_EQ(Log(run.id), "void\n");
+  ASSERT_EQ(RanksOptions().size(), 1u);
+  EXPECT_THAT(RanksOptions()[0],
+              testing::AllOf(Not(HasSubstr("--gpus")), Not(HasSubstr("--memory")), Not(HasSubstr("CUDA_VISIBLE"))));
+}
+
+TEST_F(StandInTest, PodmanGivesEachNodeItsOwnGpus) {
+  Use("podman");
+  Job job = Boxed("echo $CUDA_VISIBLE_DEVICES", 1);
+  job.distribution = Distribution::PyTorch(2, 2);
+  const RunRecord run = Run(job);
+  ASSERT_EQ(run.state, RunState::kCompleted) << run.error.message << "\n" << BuildLog(run.id);
+  EXPECT_EQ(ReadFile(Paths(run.id).StdLog(0, 2)), "GPU-a\n");
+  EXPECT_EQ(ReadFile(Paths(run.id).StdLog(1, 2)), "GPU-b\n");
+  const auto with = [](const char *gpu, const char *other) {
+    return testing::AllOf(HasSubstr("\n--device\nnvidia.com/gpu=" + std::string(gpu) + "\n"),
+                          Not(HasSubstr("nvidia.com/gpu=" + std::string(other))));
+  };
+  EXPECT_THAT(RanksOptions(), testing::UnorderedElementsAre(with("0", "1"), with("1", "0")));
+}
+
 TEST_F(EnvironmentTest, WithoutAnEngineTheProbesOwnWordsAreShown) {
   Environment environment;
   environment.name = "boxed";

@@ -42,6 +42,7 @@ struct LocalLauncher::Rank {
   int32_t index = 0;  // in ranks_
   int32_t number = 0;
   std::string node;
+  bool wrapped = false;  // the process here is a wrapper's, which tells of the rank's end by its exit code
   pid_t pid = 0;
   int64_t start_time = 0;
   UniqueFd pidfd;        // not valid on kernels before 5.3: exits are then polled for
@@ -159,7 +160,9 @@ void LocalLauncher::StartRank(const LaunchRequest &request, int32_t local_rank, 
   const int32_t number = FirstRank(request, share_.node_rank) + local_rank;
   rank->index = static_cast<int32_t>(ranks_.size());
   rank->number = number;
-  rank->node = request.nodes[static_cast<size_t>(share_.node_rank)].name;
+  const LaunchNode &node = request.nodes[static_cast<size_t>(share_.node_rank)];
+  rank->node = node.name;
+  rank->wrapped = !node.wrapper.empty();
   rank->log =
       OpenFile(JoinPath(request.log_directory, StdLogName(number, world_size)), O_WRONLY | O_CREAT | O_APPEND, 0600);
   int ends[2];
@@ -174,6 +177,7 @@ void LocalLauncher::StartRank(const LaunchRequest &request, int32_t local_rank, 
   variables.insert(request.variables.begin(), request.variables.end());
   command.environment = ChildEnvironment(variables, request.unset);
   command.command = ExpandCommand(request.command, request.expand_from, command.environment);
+  command.command.insert(command.command.begin(), node.wrapper.begin(), node.wrapper.end());
   command.working_directory = request.working_directory;
   command.log_fd = rank->log.get();
   command.stderr_fd = stderr_write.get();
@@ -261,7 +265,8 @@ void LocalLauncher::CollectRank(Rank *rank) {
   rank->exited = true;
   exit.order = next_order_++;
   exit.after_kill = killing_;
-  exit.out_of_memory = exit.signal == SIGKILL && !killing_ && oom_watch_.KilledSince();
+  const bool was_killed = exit.signal == SIGKILL || (rank->wrapped && exit.exit_code == 128 + SIGKILL);
+  exit.out_of_memory = was_killed && !killing_ && oom_watch_.KilledSince();
   exit.stderr_tail = rank->tail_at_kill.value_or(rank->tail.Text());
   exits_.push_back(std::move(exit));
   const uint64_t one = 1;

@@ -152,6 +152,18 @@ void BuildImage(const MakeRequest &request, const ContainerEngine &engine, const
   if (!result.ok()) throw Error(Status::kRuntime, BaseName(engine.command[0]) + " build: " + Reason(result.output));
 }
 
+// These and no others. Images of CUDA ask for all of them by a variable of their own, which is set to ours.
+void AddGpus(std::vector<std::string> *command, bool podman, const std::vector<std::string> &gpus) {
+  Add(command, {"--env", "NVIDIA_VISIBLE_DEVICES"});
+  if (gpus.empty()) return;
+  for (const std::string &gpu : gpus) {
+    if (podman) Add(command, {"--device", "nvidia.com/gpu=" + gpu});
+  }
+  // The quotes are docker's: its value is a line of comma-separated fields.
+  if (!podman) Add(command, {"--gpus", "\"device=" + Join(gpus, ",") + "\""});
+  Add(command, {"--env", "CUDA_VISIBLE_DEVICES", "--env", "CUDA_DEVICE_ORDER"});
+}
+
 }  // namespace
 
 void CheckContainer(const MakeRequest &request) {
@@ -192,34 +204,30 @@ bool UseContainer(const MakeRequest &request, const Json &ready, PreparedEnviron
   return true;
 }
 
-std::vector<std::string> ContainerCommand(const ContainerRun &container, const std::string &run_directory,
-                                          const std::vector<std::string> &read_only, int32_t gpus,
+std::vector<std::string> ContainerCommand(const ContainerRun &container, const ContainerShare &share,
                                           const LaunchRequest &request) {
+  const bool podman = container.engine.is_podman();
   std::vector<std::string> command = EngineCommand(container.engine, {"run", "--rm", "--network", "host"});
   Add(&command, {"--label", std::string(kRunLabel) + "=" + request.run_id});
   Add(&command, {"--user", std::to_string(getuid()) + ":" + std::to_string(getgid())});
-  if (container.engine.is_podman() && getuid() != 0) Add(&command, {"--userns", "keep-id"});
+  if (podman && getuid() != 0) Add(&command, {"--userns", "keep-id"});
   Add(&command, {"--shm-size", container.shm_size.empty() ? kDefaultShmSize : container.shm_size});
+  if (share.memory_bytes > 0) Add(&command, {"--memory", std::to_string(share.memory_bytes) + "b"});
   Add(&command, {"--workdir", request.working_directory});
-  Add(&command, {"--volume", run_directory + ":" + run_directory});
-  for (const std::string &path : read_only) Add(&command, {"--volume", path + ":" + path + ":ro"});
+  Add(&command, {"--volume", share.run_directory + ":" + share.run_directory});
+  for (const std::string &path : share.read_only) Add(&command, {"--volume", path + ":" + path + ":ro"});
   if (const std::string python = RuntimeDirectory() + "/python"; IsDirectory(python))
     Add(&command, {"--volume", python + ":" + python + ":ro"});
   // By name alone: the value is that of the engine's own environment, which the launcher has made for this rank.
   for (const std::string &name : RankVariableNames()) {
-    if (!name.ends_with('*') || container.engine.is_podman()) Add(&command, {"--env", name});
+    if (!name.ends_with('*') || podman) Add(&command, {"--env", name});
   }
   for (const auto &[name, value] : request.variables) Add(&command, {"--env", name});
-  if (gpus > 0) {
-    Add(&command, container.engine.is_podman() ? std::vector<std::string>{"--device", "nvidia.com/gpu=all"}
-                                               : std::vector<std::string>{"--gpus", "all"});
-    Add(&command, {"--env", "CUDA_VISIBLE_DEVICES"});
-  }
+  AddGpus(&command, podman, share.gpus);
   Add(&command, container.engine.run_options);
   Add(&command, container.arguments);
-  // Not the image's own entry point: the command is the job's.
-  Add(&command, {"--entrypoint", request.command[0], container.image});
-  command.insert(command.end(), request.command.begin() + 1, request.command.end());
+  // Not the image's own entry point: the command that follows is the job's.
+  Add(&command, {"--entrypoint", "", container.image});
   return command;
 }
 

@@ -33,10 +33,15 @@ struct ContainerRun {
 // Throws Error kUnsupported with each engine's own words.
 ContainerEngine FindContainerEngine(const Layout &workspace, BuildTools *tools);
 
-// The command around `request.command`: same paths, same user, the variables of the request and of the launcher by
+struct ContainerShare {
+  std::string run_directory;           // there as here, for reading and writing
+  std::vector<std::string> read_only;  // there as here
+  std::vector<std::string> gpus;       // numbers in PCI order, or ids of MIG parts; no others are seen inside
+  uint64_t memory_bytes = 0;           // 0 = no limit
+};
+// What is put in front of a rank's command: same paths, same user, the variables of the request and of the launcher by
 // name, so that no value is in a command line.
-std::vector<std::string> ContainerCommand(const ContainerRun &container, const std::string &run_directory,
-                                          const std::vector<std::string> &read_only, int32_t gpus,
+std::vector<std::string> ContainerCommand(const ContainerRun &container, const ContainerShare &share,
                                           const LaunchRequest &request);
 void RemoveContainers(const ContainerRun &container, const std::string &run_id);
 

@@ -1,6 +1,7 @@
 // How ranks use an environment. Thread rule: a value that belongs to one thread at a time.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,9 +23,10 @@ struct PreparedEnvironment {
   std::shared_ptr<const ContainerRun> container;  // none = ranks are processes of this machine
   UniqueFd in_use;                                // shared lock: nobody removes or remakes it meanwhile
 
-  // PATH, and the command of a container around the ranks' command. `read_only` are paths outside the run's
-  // directory that ranks read (inputs); in a container they are where they are here.
-  void Apply(const std::string &run_directory, const std::vector<std::string> &read_only, int32_t gpus,
+  // PATH, and a container around the ranks' command that has the GPUs of their node and no others, and at most
+  // `memory_bytes` of memory (0 = no limit). `read_only` are paths outside the run's directory that ranks read
+  // (inputs); in a container they are where they are here.
+  void Apply(const std::string &run_directory, const std::vector<std::string> &read_only, uint64_t memory_bytes,
              LaunchRequest *request) const;
   // After the ranks of a run have ended: removes what the container engine still has of them.
   void CleanUp(const std::string &run_id) const;
