@@ -1,6 +1,8 @@
 // pip packages: a Python virtual environment.
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "runner/environment/kinds.h"
 #include "runner/environment/python_search.h"
 #include "util/error.h"
@@ -29,12 +31,35 @@ std::string WithNearest(const std::string &reason) {
          (nearest.empty() ? "" : "; the nearest version that exists is " + nearest);
 }
 
+// "WARNING: Retrying (Retry(total=0, ...)) after connection broken by '...Error('<...>: Name not known')': /whl/torch/"
+// -> "Name not known, for /whl/torch/": an index that pip gave up, and went on without.
+std::string Unreached(std::string_view line) {
+  constexpr std::string_view kStart = "WARNING: Retrying (Retry(total=0,";
+  constexpr std::string_view kBroken = "after connection broken by ";
+  const size_t broken = line.find(kBroken);
+  if (!line.starts_with(kStart) || broken == std::string_view::npos) return "";
+  std::string_view why = line.substr(broken + kBroken.size());
+  if (const size_t object = why.find(">: "); object != std::string_view::npos) why.remove_prefix(object + 3);
+  const size_t path = why.rfind(": /");
+  if (path == std::string_view::npos) return std::string(why);
+  const size_t end = why.substr(0, path).find_last_not_of("'\")");
+  return std::string(why.substr(0, end == std::string_view::npos ? path : end + 1)) + ", for " +
+         std::string(why.substr(path + 2));
+}
+
 }  // namespace
 
 std::string PipReason(std::string_view output) {
-  std::string last;
+  std::string last, unreached;
   for (const std::string_view line : Split(output, '\n')) {
-    if (line.starts_with("ERROR: ")) return WithNearest(std::string(line.substr(7)));
+    if (unreached.empty()) unreached = Unreached(line);
+    if (line.starts_with("ERROR: ")) {
+      std::string reason(line.substr(7));
+      if (unreached.empty()) return WithNearest(reason);
+      // What that index has is not known: no version is the nearest.
+      reason.resize(std::min(reason.size(), reason.find(" (from versions: ")));
+      return reason + "; a package index was not reached (" + unreached + ")";
+    }
     if (!Trim(line).empty()) last = line;
   }
   return last;
