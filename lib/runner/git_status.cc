@@ -3,40 +3,18 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <vector>
 
+#include "launch/local/rank_process.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/process.h"
 
 namespace trainyard {
-namespace {
-
-// Without what a hook of another repository may have set, and without taking locks of this one.
-std::vector<std::string> GitEnvironment() {
-  std::vector<std::string> environment;
-  for (char **entry = environ; *entry != nullptr; ++entry) {
-    const std::string text = *entry;
-    if (!text.starts_with("GIT_")) environment.push_back(text);
-  }
-  environment.emplace_back("GIT_OPTIONAL_LOCKS=0");
-  return environment;
-}
-
-std::vector<char *> Pointers(std::vector<std::string> &texts) {
-  std::vector<char *> pointers;
-  for (std::string &text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-}  // namespace
 
 GitStatus::GitStatus(const std::string &directory, int64_t time_limit_ms)
     : deadline_ms_(MonotonicMs() + time_limit_ms) {
@@ -44,18 +22,19 @@ GitStatus::GitStatus(const std::string &directory, int64_t time_limit_ms)
   if (pipe2(ends, O_CLOEXEC) != 0) return;
   output_.Reset(ends[0]);
   const UniqueFd write_end(ends[1]);
+  RankCommand git;
   // No program of the repository's own choice is to run.
-  std::vector<std::string> command = {
-      "git", "-C", directory, "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=normal"};
-  std::vector<std::string> environment = GitEnvironment();
-  posix_spawn_file_actions_t actions;
-  if (posix_spawn_file_actions_init(&actions) != 0) return;
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, write_end.get(), STDOUT_FILENO);
-  const int number =
-      posix_spawnp(&pid_, "git", &actions, nullptr, Pointers(command).data(), Pointers(environment).data());
-  posix_spawn_file_actions_destroy(&actions);
-  if (number != 0) pid_ = 0;  // there is no git
+  git.command = {"git", "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=normal"};
+  git.working_directory = directory;
+  // Without what a hook of another repository may have set, and without taking locks of this one.
+  git.environment = ChildEnvironment({{"GIT_OPTIONAL_LOCKS", "0"}}, {"GIT_*"});
+  git.log_fd = write_end.get();
+  git.stderr_fd = STDERR_FILENO;
+  try {
+    pid_ = StartRankProcess(git);
+  } catch (const Error &error) {
+    Log(LogLevel::kDebug, std::string("git is not asked: ") + error.what());
+  }
 }
 
 GitStatus::~GitStatus() {
@@ -67,13 +46,10 @@ GitStatus::~GitStatus() {
 // The first line of output is answer enough.
 std::optional<bool> GitStatus::Collect(bool has_output) {
   if (has_output) kill(pid_, SIGKILL);
-  int status = 0;
-  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-  }
+  const std::optional<int> exit_code = CollectProcess(pid_, /*wait=*/true);
   pid_ = 0;
   if (has_output) return true;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return false;
-  return std::nullopt;
+  return exit_code == 0 ? std::optional<bool>(false) : std::nullopt;
 }
 
 std::optional<bool> GitStatus::Wait() {

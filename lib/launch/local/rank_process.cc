@@ -154,4 +154,13 @@ pid_t StartRankProcess(const RankCommand &command) {
                                     "': " + std::strerror(error.number));
 }
 
+std::optional<int> CollectProcess(pid_t pid, bool wait) {
+  int status = 0;
+  pid_t ended = 0;
+  while ((ended = waitpid(pid, &status, wait ? 0 : WNOHANG)) < 0 && errno == EINTR) {
+  }
+  if (ended == 0) return std::nullopt;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 }  // namespace trainyard

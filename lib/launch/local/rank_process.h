@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,5 +26,9 @@ void RaiseFileLimit();
 // to 2 only; it is killed when the calling thread ends. Returns once the program runs; throws Error kRuntime when it
 // cannot, saying why. Call it from a thread that lives as long as the rank may.
 pid_t StartRankProcess(const RankCommand &command);
+
+// How a child of this process ended: its exit code, or 128 + the signal that ended it. Nothing: it runs yet, which
+// `wait` excludes.
+std::optional<int> CollectProcess(pid_t pid, bool wait);
 
 }  // namespace trainyard

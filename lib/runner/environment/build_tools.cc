@@ -4,12 +4,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
+#include <optional>
 #include <utility>
 
 #include "launch/launcher.h"
@@ -53,17 +52,6 @@ std::map<std::string, std::string> ToolVariables(const std::string &marker, cons
   return variables;
 }
 
-// True when it has ended.
-bool Collect(pid_t pid, int *exit_code) {
-  int status = 0;
-  pid_t ended = 0;
-  while ((ended = waitpid(pid, &status, WNOHANG)) < 0 && errno == EINTR) {
-  }
-  if (ended == 0) return false;
-  *exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  return true;
-}
-
 }  // namespace
 
 std::string FindInPath(const std::string &program) {
@@ -101,13 +89,12 @@ BuildTools::Result BuildTools::Run(const std::vector<std::string> &command, cons
   child.stderr_fd = options.quiet ? log.get() : output;
   const pid_t pid = StartRankProcess(child);
   const UniqueFd pidfd(OpenPidfd(pid));
-  Result result;
-  while (!Collect(pid, &result.exit_code)) {
+  std::optional<int> exit_code;
+  while (!(exit_code = CollectProcess(pid, /*wait=*/false))) {
     if (!go_on_()) {
       KillProcesses(
           [&] {
-            int ignored = 0;
-            Collect(pid, &ignored);
+            CollectProcess(pid, /*wait=*/false);
             return FindProcessTree(RunTreeQuery(marker_, 0));
           },
           kGrace);
@@ -116,8 +103,7 @@ BuildTools::Result BuildTools::Run(const std::vector<std::string> &command, cons
     pollfd entry{pidfd.get(), POLLIN, 0};
     poll(&entry, pidfd.valid() ? 1 : 0, pidfd.valid() ? kLookEveryMs : 10);
   }
-  result.output = ReadFrom(output, start);
-  return result;
+  return {*exit_code, ReadFrom(output, start)};
 }
 
 }  // namespace trainyard
