@@ -4,23 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "core/job.h"
-#include "util/error.h"
+#include "util/error_message.h"
 
 namespace trainyard {
 namespace {
 
 using testing::HasSubstr;
-
-template <typename Call>
-std::string MessageOf(Call call) {
-  try {
-    call();
-  } catch (const Error &error) {
-    EXPECT_EQ(error.status(), Status::kInvalidArgument);
-    return error.what();
-  }
-  return "no error";
-}
 
 std::string Read(const std::string &text) {
   return Distribution::FromJson(Json::Parse(text, "distribution")).ToJson().Dump();

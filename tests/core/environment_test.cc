@@ -4,10 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
-
 #include "core/job.h"
-#include "util/error.h"
+#include "util/error_message.h"
 #include "util/hash.h"
 
 namespace trainyard {
@@ -16,17 +14,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string Complaint(const std::function<void()> &work) {
-  try {
-    work();
-  } catch (const Error &error) {
-    EXPECT_EQ(error.status(), Status::kInvalidArgument);
-    return error.what();
-  }
-  return "";
-}
 std::string Complaint(const Environment &environment) {
-  return Complaint([&] { environment.Check(); });
+  return MessageOf([&] { environment.Check(); });
 }
 
 Environment Full() {
@@ -59,7 +48,7 @@ TEST(EnvironmentTest, JsonGivesEverythingBackButThePassword) {
   EXPECT_EQ(back.ToJson(), environment.ToJson());
   EXPECT_EQ(back.container_arguments, environment.container_arguments);
   EXPECT_EQ(back.ContentHash(), environment.ContentHash());
-  EXPECT_THAT(Complaint([] { Environment::Parse(R"({"name":"e","pip":{"package":[]}})", "environment"); }),
+  EXPECT_THAT(MessageOf([] { Environment::Parse(R"({"name":"e","pip":{"package":[]}})", "environment"); }),
               HasSubstr("environment.pip.package"));
 }
 
@@ -126,11 +115,11 @@ TEST(EnvironmentTest, WhatDoesNotFitTogetherIsSaid) {
 TEST(EnvironmentTest, PipLinesMayNotNameFilesOfThisMachine) {
   for (const char *line : {"-r more.txt", "-rmore.txt", "--requirement=more.txt", "-e .", "./wheel.whl", "/x/y.whl",
                            "x @ file:///tmp/x.whl", "-c constraints.txt"}) {
-    EXPECT_THAT(Complaint([&] { CheckPipLine(line); }), HasSubstr("a file of this machine")) << line;
+    EXPECT_THAT(MessageOf([&] { CheckPipLine(line); }), HasSubstr("a file of this machine")) << line;
   }
   for (const char *line : {"six", "torch==2.11.*", "--extra-index-url https://example.com/simple", "--pre",
                            "x @ https://example.com/x.whl", "requests[socks]>=2; python_version > '3'"}) {
-    EXPECT_EQ(Complaint([&] { CheckPipLine(line); }), "") << line;
+    EXPECT_EQ(MessageOf([&] { CheckPipLine(line); }), "") << line;
   }
   Environment environment;
   environment.pip_requirements = "six # comment\r\n#only\n\nattrs";

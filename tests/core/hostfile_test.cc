@@ -3,18 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "util/error.h"
+#include "util/error_message.h"
 
 namespace trainyard {
 namespace {
 
-std::string MessageOf(const std::string &text) {
-  try {
-    ParseHostfile(text, "hosts");
-  } catch (const Error &error) {
-    return error.what();
-  }
-  return "no error";
+std::string Complaint(const std::string &text) {
+  return MessageOf([&] { ParseHostfile(text, "hosts"); });
 }
 
 TEST(Hostfile, HostsAndTheirSlots) {
@@ -28,10 +23,10 @@ TEST(Hostfile, HostsAndTheirSlots) {
 }
 
 TEST(Hostfile, WhatIsNoneNamesTheLine) {
-  EXPECT_EQ(MessageOf("# nothing\n"), "hosts names no host");
-  EXPECT_THAT(MessageOf("a\nslots=4\n"), testing::HasSubstr("hosts:2: a line starts with a host"));
-  EXPECT_THAT(MessageOf("a slots = 4\n"), testing::HasSubstr("hosts:1: 'slots' must be like slots=4"));
-  EXPECT_THAT(MessageOf("a slots=0\n"), testing::HasSubstr("'slots=0'"));
+  EXPECT_EQ(Complaint("# nothing\n"), "hosts names no host");
+  EXPECT_THAT(Complaint("a\nslots=4\n"), testing::HasSubstr("hosts:2: a line starts with a host"));
+  EXPECT_THAT(Complaint("a slots = 4\n"), testing::HasSubstr("hosts:1: 'slots' must be like slots=4"));
+  EXPECT_THAT(Complaint("a slots=0\n"), testing::HasSubstr("'slots=0'"));
 }
 
 TEST(Hostfile, AJobTakesTheFirst) {

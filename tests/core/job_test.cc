@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "util/error.h"
+#include "util/error_message.h"
 
 namespace trainyard {
 namespace {
@@ -23,16 +23,6 @@ Job CommandJob() {
   job.resources.time_limit_ms = 5000;
   job.distribution = Distribution::PyTorch(3, 1);
   return job;
-}
-
-template <typename Call>
-std::string MessageOf(Call call) {
-  try {
-    call();
-  } catch (const Error &error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(Job, RoundTripsThroughJsonWithoutSecretValues) {

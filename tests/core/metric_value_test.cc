@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "util/error.h"
+#include "util/error_message.h"
 
 namespace trainyard {
 namespace {
@@ -15,13 +15,7 @@ using testing::HasSubstr;
 
 // What is wrong with a value; "" when nothing is.
 std::string Refused(MetricKind kind, const std::string &json) {
-  try {
-    CheckMetricValue(kind, "m", json);
-    return "";
-  } catch (const Error &error) {
-    EXPECT_EQ(error.status(), Status::kInvalidArgument);
-    return error.what();
-  }
+  return MessageOf([&] { CheckMetricValue(kind, "m", json); });
 }
 
 std::string Repeat(size_t count, const std::string &text) {

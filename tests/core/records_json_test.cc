@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/metric_value.h"
-#include "util/error.h"
+#include "util/error_message.h"
 
 namespace trainyard {
 namespace {
@@ -53,14 +53,7 @@ TEST(RunFilter, ReadsEveryCondition) {
 }
 
 TEST(RunFilter, NamesWhatIsWrong) {
-  const auto message = [](const char *text) {
-    try {
-      RunFilterFromJson(text);
-    } catch (const Error &error) {
-      return std::string(error.what());
-    }
-    return std::string("no error");
-  };
+  const auto message = [](const char *text) { return MessageOf([&] { RunFilterFromJson(text); }); };
   EXPECT_THAT(message(R"({"states":["running"]})"), HasSubstr("did you mean 'Running'?"));
   EXPECT_THAT(message(R"({"tags":"x"})"), HasSubstr("'tag'"));
   EXPECT_THAT(message(R"({"tag":{"a":1}})"), HasSubstr("filter.tag.a"));

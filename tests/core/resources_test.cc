@@ -4,22 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "core/job.h"
-#include "util/error.h"
+#include "util/error_message.h"
 
 namespace trainyard {
 namespace {
 
 using testing::HasSubstr;
-
-template <typename Call>
-std::string MessageOf(Call call) {
-  try {
-    call();
-  } catch (const Error &error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST(Resources, RoundTripThroughJsonAndLeaveOutWhatIsNotSaid) {
   Resources resources;

@@ -5,22 +5,12 @@
 
 #include <cmath>
 
-#include "util/error.h"
+#include "util/error_message.h"
 
 namespace trainyard {
 namespace {
 
 using testing::HasSubstr;
-
-std::string MessageOf(const std::function<void()> &call) {
-  try {
-    call();
-  } catch (const Error &error) {
-    EXPECT_EQ(error.status(), Status::kInvalidArgument);
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST(TrainConfig, EverySettingRoundTripsThroughJson) {
   TrainConfig config;

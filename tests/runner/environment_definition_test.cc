@@ -4,24 +4,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "runner/environment/kinds.h"
-#include "util/error.h"
+#include "util/error_message.h"
 
 namespace trainyard {
 namespace {
 
 using testing::HasSubstr;
-
-std::string Complaint(const std::function<void()> &work) {
-  try {
-    work();
-  } catch (const Error &error) {
-    return error.what();
-  }
-  return "";
-}
 
 Environment Conda(const std::string &file) {
   Environment environment;
@@ -79,26 +72,44 @@ TEST(DefinitionTest, ACondaFileIsReadWithItsLines) {
 }
 
 TEST(DefinitionTest, WhatIsWrongIsNamedWithItsLine) {
-  EXPECT_THAT(Complaint([] { ReadDefinition(Conda("a: [\n")); }), HasSubstr("is not YAML"));
-  EXPECT_THAT(Complaint([] { ReadDefinition(Conda("name: e\ndependancies:\n- six\n")); }),
+  EXPECT_THAT(MessageOf([] { ReadDefinition(Conda("a: [\n")); }), HasSubstr("is not YAML"));
+  EXPECT_THAT(MessageOf([] { ReadDefinition(Conda("name: e\ndependancies:\n- six\n")); }),
               HasSubstr("line 2 of the conda file has the unknown key 'dependancies', did you mean 'dependencies'"));
-  EXPECT_THAT(Complaint([] { ReadDefinition(Conda("- six\n")); }), HasSubstr("line 1"));
-  EXPECT_THAT(Complaint([] { ReadDefinition(Conda("dependencies:\n- pip:\n  - -r other.txt\n")); }),
+  EXPECT_THAT(MessageOf([] { ReadDefinition(Conda("- six\n")); }), HasSubstr("line 1"));
+  EXPECT_THAT(MessageOf([] { ReadDefinition(Conda("dependencies:\n- pip:\n  - -r other.txt\n")); }),
               HasSubstr("line 3 of the conda file"));
-  EXPECT_THAT(Complaint([] { ReadDefinition(Conda("dependencies: six\n")); }), HasSubstr("must be a list"));
+  EXPECT_THAT(MessageOf([] { ReadDefinition(Conda("dependencies: six\n")); }), HasSubstr("must be a list"));
 }
 
 TEST(DefinitionTest, ATorchThatDoesNotExistNamesTheNearest) {
   const Definition old = ReadDefinition(Conda("dependencies:\n- python=3.11\n- pip:\n  - torch==1.6.0\n"));
-  EXPECT_THAT(Complaint([&] {
+  EXPECT_THAT(MessageOf([&] {
                 CheckTorch(old, {3, 11});
               }),
               testing::AllOf(HasSubstr("line 4 of the conda file ('torch==1.6.0')"),
                              HasSubstr("the nearest that does is 1.13")));
   for (const char *line : {"torch", "torch>=1.6", "torch==2.11.0", "torch==2.99.0", "torch~=2.4", "torch<2.5"}) {
     const Definition fine = ReadDefinition(Conda("dependencies:\n- pip:\n  - " + std::string(line) + "\n"));
-    EXPECT_EQ(Complaint([&] { CheckTorch(fine, {3, 11}); }), "") << line;
+    EXPECT_EQ(MessageOf([&] { CheckTorch(fine, {3, 11}); }), "") << line;
   }
+}
+
+TEST(DefinitionTest, APythonThatIsGivenUpGetsNoNewTorch) {
+  const auto complaint = [](const char *line, MinorVersion python) {
+    const Definition definition = ReadDefinition(Conda("dependencies:\n- pip:\n  - " + std::string(line) + "\n"));
+    return MessageOf([&] { CheckTorch(definition, python); });
+  };
+  const std::vector<std::tuple<const char *, MinorVersion, const char *>> cases = {
+      {"torch==2.11.0", {3, 8}, "the nearest that does is 2.4"},
+      {"torch>=2.9", {3, 9}, "the nearest that does is 2.8"},
+      {"torch==2.99", {3, 10}, "the nearest that does is 2.14"},
+      {"torch==2.0", {3, 6}, "the nearest that does is 1.10"},
+      {"torch==1.13.1", {3, 12}, "the nearest that does is 2.2"}};
+  for (const auto &[line, python, nearest] : cases) EXPECT_THAT(complaint(line, python), HasSubstr(nearest)) << line;
+  const std::vector<std::pair<const char *, MinorVersion>> fine = {{"torch==1.6.0", {3, 6}},   {"torch==1.7.1", {3, 9}},
+                                                                   {"torch==2.11.0", {3, 10}}, {"torch==2.99", {3, 14}},
+                                                                   {"torch==2.15.0", {3, 15}}, {"torch==1.0", {3, 77}}};
+  for (const auto &[line, python] : fine) EXPECT_EQ(complaint(line, python), "") << line;
 }
 
 TEST(DefinitionTest, TheFrameworkBecomesAPackage) {
@@ -142,6 +153,25 @@ TEST(PipReasonTest, NamesTheNearestVersionThereIs) {
   EXPECT_EQ(PipReason("ERROR: Could not find a version that satisfies the requirement nosuch (from versions: none)\n"),
             "Could not find a version that satisfies the requirement nosuch (from versions: none)");
   EXPECT_EQ(PipReason("one\ntwo\n\n"), "two");
+}
+
+TEST(PipReasonTest, AnIndexThatWasNotReachedIsToldInsteadOfANearestVersion) {
+  const auto retrying = [](const char *left) {
+    return "WARNING: Retrying (Retry(total=" + std::string(left) +
+           ", connect=None, read=None, redirect=None, status=None)) after connection broken by "
+           "'NewConnectionError('<pip.HTTPSConnection object at 0x7f6d>: Failed to establish a new connection: [Errno "
+           "-2] "
+           "Name or service not known')': /whl/cpu/torch/\n";
+  };
+  const std::string error =
+      "ERROR: Could not find a version that satisfies the requirement torch==2.11.0+cpu (from versions: 2.10.0, "
+      "2.11.0)\nERROR: No matching distribution found\n";
+  EXPECT_EQ(
+      PipReason(retrying("1") + retrying("0") + error),
+      "Could not find a version that satisfies the requirement torch==2.11.0+cpu; a package index was not reached "
+      "(Failed to establish a new connection: [Errno -2] Name or service not known, for /whl/cpu/torch/)");
+  EXPECT_THAT(PipReason(retrying("4") + error), HasSubstr("the nearest version that exists is 2.11"))
+      << "the index answered at the next try";
 }
 
 }  // namespace

@@ -2,44 +2,27 @@
 #pragma once
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdlib>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "drivers/driver.h"
-#include "launch/launcher.h"
-#include "store/layout.h"
-#include "util/error.h"
-#include "util/fs.h"
-#include "util/process.h"
+#include "run_fixture.h"
+#include "util/error_message.h"
 
 namespace trainyard {
 
-class EnvironmentTest : public testing::Test {
+class EnvironmentTest : public RunTest {
  protected:
-  EnvironmentTest() : workspace_(directory_.path() + "/workspace"), path_(std::getenv("PATH")) {
-    setenv("TRAINYARD_RUNTIME_DIR", TRAINYARD_TEST_RUNTIME_DIR, 1);
-    setenv("XDG_RUNTIME_DIR", directory_.path().c_str(), 1);
-    setenv("TRAINYARD_LOCAL_SLOTS", "8", 1);
+  EnvironmentTest() : path_(std::getenv("PATH")) {
     MakeDirs(Path("packages"));
     setenv("PIP_NO_INDEX", "1", 1);
     setenv("PIP_FIND_LINKS", Path("packages").c_str(), 1);
-    driver_ = OpenWorkspace(workspace_);
   }
   ~EnvironmentTest() override {
-    for (const std::string &id : runs_) {
-      if (IsFinal(driver_->GetState(id))) continue;
-      driver_->Cancel(id);
-      driver_->Wait(id, -1);
-    }
     setenv("PATH", path_.c_str(), 1);
-    for (const char *name :
-         {"PIP_NO_INDEX", "PIP_FIND_LINKS", "TRAINYARD_CONTAINER_ENGINE", "TRAINYARD_CONTAINER_RUN_OPTIONS"})
+    for (const char *name : {"PIP_NO_INDEX", "PIP_FIND_LINKS", "TRAINYARD_CONTAINER_ENGINE",
+                             "TRAINYARD_CONTAINER_RUN_OPTIONS", "TRAINYARD_TEST_GPUS"})
       unsetenv(name);
   }
 
@@ -69,44 +52,23 @@ class EnvironmentTest : public testing::Test {
     return environment;
   }
   static Job Shell(const std::string &line, const Environment &environment) {
-    Job job;
-    job.shell_command = line;
+    Job job = RunTest::Shell(line);
     job.environment = environment.name;
     job.environment_definition = environment;
     return job;
   }
-  std::string Submit(const Job &job) {
-    runs_.push_back(driver_->Submit("test", job).id);
-    return runs_.back();
-  }
-  RunRecord Finish(const std::string &id) {
-    driver_->Wait(id, -1);
-    return driver_->GetRun(id);
-  }
-  RunRecord Run(const Job &job) { return Finish(Submit(job)); }
   // How a submit is refused.
   std::string Refusal(const Job &job, Status status = Status::kInvalidArgument) {
-    try {
-      Submit(job);
-    } catch (const Error &error) {
-      EXPECT_EQ(error.status(), status) << error.what();
-      return error.what();
-    }
-    return "";
+    return MessageOf([&] { Submit(job); }, status);
   }
-  RunLayout Paths(const std::string &id) const { return Layout(workspace_).Run(id); }
   EnvironmentLayout Made(const Environment &environment) const {
     return Layout(workspace_).Environment(environment.ContentHash());
   }
-  std::string Log(const std::string &id) const { return ReadFileIfExists(Paths(id).StdLog(0, 1)).value_or(""); }
   std::string BuildLog(const std::string &id) const {
     return ReadFileIfExists(Paths(id).EnvironmentBuildLog()).value_or("");
   }
 
-  TempDir directory_;
-  const std::string workspace_, path_;
-  std::shared_ptr<Driver> driver_;
-  std::vector<std::string> runs_;
+  const std::string path_;
 };
 
 }  // namespace trainyard

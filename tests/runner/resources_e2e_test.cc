@@ -7,7 +7,7 @@
 
 #include "compute/machine.h"
 #include "runner/run_fixture.h"
-#include "util/error.h"
+#include "util/error_message.h"
 #include "util/text.h"
 
 namespace trainyard {
@@ -32,13 +32,7 @@ class ResourcesTest : public RunTest {
     return job;
   }
   std::string Refusal(const Job &job) {
-    try {
-      Submit(job);
-    } catch (const Error &error) {
-      EXPECT_EQ(error.status(), Status::kInvalidArgument);
-      return error.what();
-    }
-    return "not refused";
+    return MessageOf([&] { Submit(job); });
   }
   // Ids of runs that have started, in the order in which they did.
   std::vector<std::string> Started(std::vector<std::string> ids) {

@@ -7,21 +7,11 @@
 #include <cmath>
 #include <limits>
 
-#include "util/error.h"
+#include "util/error_message.h"
 #include "util/text.h"
 
 namespace trainyard {
 namespace {
-
-std::string MessageOf(const std::function<void()> &work) {
-  try {
-    work();
-  } catch (const Error &error) {
-    EXPECT_EQ(error.status(), Status::kInvalidArgument);
-    return error.what();
-  }
-  return "";
-}
 
 TEST(Json, ReadsValuesStrictly) {
   const Json json = Json::Parse(R"({"i":3,"d":1.5,"s":"x","b":true,"n":null,"l":["a","b"],"m":{"k":"v"}})", "job");
