@@ -69,7 +69,15 @@ void SlotQueue::StepAside() {
   place_.Reset();
 }
 
+void SlotQueue::Started() {
+  const std::lock_guard guard(place_mutex_);
+  // Not left to the close: the ranks' processes may have a copy for a moment.
+  if (starting_.valid()) flock(starting_.get(), LOCK_UN);
+  starting_.Reset();
+}
+
 void SlotQueue::Release() {
+  Started();
   if (units_.empty()) return;
   const UniqueFd lock = line_.Lock();  // so that the next see all of it free at once
   ForEachUnit([](Unit &unit) {
@@ -196,16 +204,18 @@ std::string SlotQueue::Record() const {
   return json.Dump();
 }
 
-// True when it has everything, and has left the line. Else the ticket of its own kind before it, if there is one.
-bool SlotQueue::TryToTake(std::optional<Ticket> *before) {
+// When it has everything it has left the line. `before` is given with kBehind.
+SlotQueue::Turn SlotQueue::TryToTake(std::optional<Ticket> *before) {
   const UniqueFd lock = line_.Lock();
   std::vector<Ticket> ahead = line_.Ahead(run_.ticket);
   const auto nearest = std::find_if(ahead.rbegin(), ahead.rend(),
                                     [&](const Ticket &other) { return SameLine(other.demand, run_.ticket.demand); });
   if (nearest != ahead.rend()) {
     *before = *nearest;
-    return false;
+    return Turn::kBehind;
   }
+  UniqueFd starting = LockFile(StartingFile(), LOCK_EX | LOCK_NB);
+  if (!starting.valid()) return Turn::kStarting;
   line_.DropDead(&ahead);
   const bool gpus = run_.ticket.demand.gpus > 0 ||
                     std::any_of(ahead.begin(), ahead.end(), [](const Ticket &other) { return other.demand.gpus > 0; });
@@ -220,11 +230,12 @@ bool SlotQueue::TryToTake(std::optional<Ticket> *before) {
     if (!taken) Unlock(&unit);
     if (unit.held != Unit::Held::kNo) WriteRecord(unit.fd.get(), record);
   });
-  if (!taken) return false;
+  if (!taken) return Turn::kNoRoom;
   const std::lock_guard guard(place_mutex_);
+  starting_ = std::move(starting);
   line_.Remove(place_, run_.ticket);
   place_.Reset();
-  return true;
+  return Turn::kTaken;
 }
 
 // Who holds what this run could not lock and may be interrupted, by what they have left in their slots and GPUs.
@@ -288,6 +299,14 @@ bool SlotQueue::AwaitTicket(const Ticket &before, const Wait &wait, bool *told) 
   return true;
 }
 
+// Sleeps until the run that is starting has started, or has ended. False when canceled.
+bool SlotQueue::AwaitStart(const Wait &wait) const {
+  if (wait.canceled()) return false;
+  const UniqueFd fd = OpenFile(StartingFile(), O_RDWR | O_CREAT);
+  flock(fd.get(), LOCK_EX);  // to be woken; TryToTake takes it for good. Interrupted: for a cancel
+  return !wait.canceled();
+}
+
 // Sleeps until a slot, a GPU or a ticket is given back. False when canceled.
 bool SlotQueue::AwaitChange(const Wait &wait, bool *told) {
   if (!*told) {
@@ -330,18 +349,26 @@ bool SlotQueue::Acquire(const Wait &wait) {
   bool going = true;
   while (going) {
     std::optional<Ticket> before;
-    bool taken = TryToTake(&before);
+    Turn turn = TryToTake(&before);
     // The kernel reports the close of a killed holder's file shortly before it gives the lock back.
-    for (int attempt = 1; told && !taken && !before && attempt < kAfterWakeAttempts; ++attempt) {
+    for (int attempt = 1; told && turn == Turn::kNoRoom && attempt < kAfterWakeAttempts; ++attempt) {
       usleep(kAfterWakeUs);
-      taken = TryToTake(&before);
+      turn = TryToTake(&before);
     }
-    if (taken) {
-      CloseUnused(true);
-      return true;
+    switch (turn) {
+      case Turn::kTaken:
+        CloseUnused(true);
+        return true;
+      case Turn::kBehind:
+        inotify_.Reset();
+        going = AwaitTicket(*before, wait, &told);
+        break;
+      case Turn::kStarting:
+        going = AwaitStart(wait);
+        break;
+      case Turn::kNoRoom:
+        going = AwaitChange(wait, &told);
     }
-    if (before) inotify_.Reset();
-    going = before ? AwaitTicket(*before, wait, &told) : AwaitChange(wait, &told);
   }
   StepAside();
   CloseUnused(false);

@@ -6,12 +6,14 @@
 //                                             {"run","priority","number","yield_file"}; its time of change is when it
 //                                             was used last
 //   <capacity's directory>/tickets/           the line (compute/ticket_line.h)
+//   <capacity's directory>/starting           held by the run that has what it wants until its ranks are there: nobody
+//                                             takes anything meanwhile, so runs start one by one, in the line's order
 //   <machine directory>/gpus/<id>             as a slot; locked shared by runs that share it
 //
 // A waiter sleeps in flock() on the nearest ticket of its own kind before it; only the first of each kind (with GPUs,
 // without) looks at slots, when one of them is closed or a ticket goes. It holds nothing until it can have all.
 //
-// Thread rule: one thread at a time, but for StepAside.
+// Thread rule: one thread at a time, but for StepAside and Started.
 #pragma once
 
 #include <cstdint>
@@ -78,8 +80,11 @@ class SlotQueue {
     std::function<bool()> canceled;  // looked at whenever a system call was interrupted, and now and then
     std::function<void()> on_wait;   // once, before the first sleep
   };
-  // Waits its turn. False when canceled. What it got is held until this object goes or Release.
+  // Waits its turn. False when canceled. What it got is held until this object goes or Release; the others wait until
+  // Started, however much is free.
   bool Acquire(const Wait &wait);
+  // The run has started, or takes so long that it is not waited for. Once more changes nothing. Thread-safe.
+  void Started();
   void Release();
   const Grant &grant() const { return grant_; }
 
@@ -98,21 +103,31 @@ class SlotQueue {
   static void Unlock(Unit *unit);
   void OpenUnits(bool gpus);
   std::vector<FreeNode> TakeFree(bool gpus);
-  bool TryToTake(std::optional<Ticket> *before);
+  // What a run that cannot have its slots now has to wait for first.
+  enum class Turn {
+    kTaken,     // for nothing: it has them
+    kBehind,    // for a ticket of its own kind before it
+    kStarting,  // for a run that has just got its own
+    kNoRoom,    // for something to be given back
+  };
+  Turn TryToTake(std::optional<Ticket> *before);
   bool Keep(const std::vector<int32_t> &nodes);
   bool KeepGpus(NodeUnits *units, Grant::Node *node) const;
   void CloseUnused(bool acquired);
   std::vector<Victim> RunningOnes(std::vector<std::string> *yield_files) const;
   void AskForRoom(const std::vector<Ticket> &ahead, const std::vector<FreeNode> &free) const;
   bool AwaitTicket(const Ticket &before, const Wait &wait, bool *told);
+  bool AwaitStart(const Wait &wait) const;
   bool AwaitChange(const Wait &wait, bool *told);
   std::string Record() const;
+  std::string StartingFile() const { return capacity_.directory + "/starting"; }
 
   const Capacity capacity_;
   QueuedRun run_;
   const TicketLine line_;
   std::mutex place_mutex_;
-  UniqueFd place_;  // guarded by place_mutex_
+  UniqueFd place_;     // guarded by place_mutex_
+  UniqueFd starting_;  // likewise
   std::vector<NodeUnits> units_;
   UniqueFd inotify_;
   Grant grant_;

@@ -64,9 +64,19 @@ bool RunPlace::Await(const std::function<void()> &on_wait) {
   // A run that is asked to stop before it started has nothing to end well: it is canceled.
   wait.canceled = [this] { return beat_->cancel_requested() || beat_->stop_requested(); };
   wait.on_wait = on_wait;
-  if (!queue_.Acquire(wait) || wait.canceled()) return false;
+  if (!queue_.Acquire(wait)) return false;
+  if (wait.canceled()) {
+    queue_.Release();
+    return false;
+  }
+  beat_->CallLater(kHoldMs, [this] { queue_.Started(); });
   BindToCpus();
   return true;
+}
+
+void RunPlace::Started() {
+  beat_->CallLater(0, nullptr);
+  queue_.Started();
 }
 
 // This thread: the ranks that it starts are bound with it.

@@ -1,5 +1,5 @@
 // What the ranks of a run run on: its place in the queue, then the nodes, GPUs and CPUs it got, until they are given
-// back. Thread rule: the supervisor's main thread, but for StepAside.
+// back. Thread rule: the supervisor's main thread.
 #pragma once
 
 #include <sched.h>
@@ -23,7 +23,7 @@ namespace trainyard {
 
 class RunPlace {
  public:
-  // How long others wait for a run that was submitted before them and is still preparing.
+  // How long others wait for a run that was submitted before them and is still preparing, or launching its ranks.
   static constexpr int64_t kHoldMs = 5000;
 
   // `number`: the place that was taken at the submit; 0 = none was.
@@ -37,8 +37,11 @@ class RunPlace {
   void Hold();
   void StepAside() { queue_.StepAside(); }
 
-  // Until it can start. `on_wait` is called once before it sleeps. False when the run is not wanted any more.
+  // Until it can start. `on_wait` is called once before it sleeps. False when the run is not wanted any more. The next
+  // in line starts after Started, or kHoldMs later.
   bool Await(const std::function<void()> &on_wait);
+  // The ranks are there and the record says so, or there will be none.
+  void Started();
   // Lets others have everything, and stands in line again, where it stood before.
   void Yield();
 

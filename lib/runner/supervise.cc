@@ -191,6 +191,7 @@ class Supervisor {
       const int64_t start_ms = MonotonicMs();
       const int64_t deadline_ms = left_ms > INT64_MAX / 2 ? INT64_MAX : start_ms + left_ms;
       const AttemptResult result = RunAttempt(Plan(number, relaunches.restarts(), port.number(), deadline_ms), &*beat_);
+      place_->Started();  // if it was not: no rank came up
       environment_.CleanUp(run_.id);
       left_ms -= MonotonicMs() - start_ms;
       processes_ended_ += result.processes_ended;
@@ -315,6 +316,7 @@ class Supervisor {
       if (!running_) book_.set_started_ms(NowUnixMs());
       running_ = true;
       book_.Commit();
+      place_->Started();
     };
     plan.on_tick = [this] { Tick(); };
     return plan;

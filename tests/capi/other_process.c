@@ -3,14 +3,14 @@
  *   open-unprivileged <workspace>                opens it without root's privileges; prints status and message
  *   register <workspace> <name> <path> <count>   registers `count` versions; prints each number
  *   submit-and-die <workspace> <run id> <line>   submits a shell line and kills itself at once
- *   wait <workspace> <run id>                    waits for the run; prints its final state
- *   lines <workspace> <run id> <cursor>          prints the log lines after the cursor ("" = all)
- *   start <workspace> <run id> <how> [<file>]    starts a run of its own, logs to it, prints "started" and ends without
- * a word: exit; or fork: a child of its lives until the file exists log <workspace> <run id> <name> <value>      logs a
- * metric; prints the status complete, cancel <workspace> <run id>        asks for it; prints the status as-host <how>
- * <workspace>                    submits `echo hello`, waits, prints the final state and the log, as a host that:
- * ignores-sigchld; reaps (all children, all the time); has-no-descriptors (0 to 2); blocks-signals; has-children (of
- * its own)
+ *   submit-many <workspace> <name> <count>       submits `true` as <name>-0, <name>-1, ..., waits for all; prints how
+ * many completed wait <workspace> <run id>                    waits for the run; prints its final state lines
+ * <workspace> <run id> <cursor>          prints the log lines after the cursor ("" = all) start <workspace> <run id>
+ * <how> [<file>]    starts a run of its own, logs to it, prints "started" and ends without a word: exit; or fork: a
+ * child of its lives until the file exists log <workspace> <run id> <name> <value>      logs a metric; prints the
+ * status complete, cancel <workspace> <run id>        asks for it; prints the status as-host <how> <workspace> submits
+ * `echo hello`, waits, prints the final state and the log, as a host that: ignores-sigchld; reaps (all children, all
+ * the time); has-no-descriptors (0 to 2); blocks-signals; has-children (of its own)
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -79,6 +79,26 @@ static ty_run *submit(const char *path, const char *id, const char *line) {
   ty_job_free(job);
   ty_workspace_free(workspace);
   return run;
+}
+
+static int submit_many(const char *path, const char *name, size_t count) {
+  ty_run **runs = calloc(count, sizeof(ty_run *));
+  size_t completed = 0;
+  if (runs == NULL) return 2;
+  for (size_t i = 0; i < count; ++i) {
+    char id[128];
+    snprintf(id, sizeof id, "%s-%zu", name, i);
+    runs[i] = submit(path, id, "true");
+  }
+  for (size_t i = 0; i < count; ++i) {
+    ty_run_state state = 0;
+    check(ty_run_wait(runs[i], TY_WAIT_FOREVER, &state, &error));
+    completed += state == TY_RUN_COMPLETED;
+    ty_run_free(runs[i]);
+  }
+  free(runs);
+  fprintf(out, "%zu\n", completed);
+  return 0;
 }
 
 static int wait_for(ty_run *run) {
@@ -191,6 +211,7 @@ static int command(int argc, char **argv) {
     submit(argv[2], argv[3], argv[4]);
     kill(getpid(), SIGKILL);
   }
+  if (argc == 5 && strcmp(what, "submit-many") == 0) return submit_many(argv[2], argv[3], (size_t)atol(argv[4]));
   if (argc == 4 && strcmp(what, "wait") == 0) return wait_for(get_run(argv[2], argv[3]));
   if (argc == 5 && strcmp(what, "lines") == 0) return print_lines(argv[2], argv[3], argv[4]);
   if (argc == 4 && strcmp(what, "as-host") == 0) return as_host(argv[2], argv[3]);

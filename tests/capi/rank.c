@@ -12,6 +12,8 @@
  *     says that the run failed, and exits with 0
  *   rank child <run id>
  *     starts a child of its run, logs to it and completes it; starts another one and leaves it
+ *   rank lines <count>
+ *     prints the numbers 1 to `count`, one line each, 5 ms apart
  *   rank outside
  *     prints the status of ty_run_current
  */
@@ -33,6 +35,16 @@ static void check(ty_status status) {
 static void wait_for(const char *path) {
   const struct timespec pause = {0, 5 * 1000 * 1000};
   while (access(path, F_OK) != 0) nanosleep(&pause, NULL);
+}
+
+static int print_lines(long count) {
+  const struct timespec pause = {0, 5 * 1000 * 1000};
+  for (long i = 1; i <= count; ++i) {
+    printf("%ld\n", i);
+    fflush(stdout);
+    nanosleep(&pause, NULL);
+  }
+  return 0;
 }
 
 static void log_points(const ty_run *run, long count) {
@@ -102,6 +114,7 @@ static void complete_or_fail(const ty_run *run, int complete) {
 }
 
 int main(int argc, char **argv) {
+  if (argc > 2 && strcmp(argv[1], "lines") == 0) return print_lines(atol(argv[2]));
   ty_run *run = NULL;
   const ty_status status = ty_run_current(&run, &error);
   if (argc > 1 && strcmp(argv[1], "outside") == 0) {

@@ -62,6 +62,8 @@ class SlotQueueTest : public testing::Test {
       for (const GpuDevice &gpu : queue.grant().nodes[0].gpus) gpus += " " + gpu.id;
       AppendFile(directory_.path() + "/gpus", name + gpus + "\n");
       AppendFile(Order(), name + "\n");
+      while (PathExists(directory_.path() + "/slow-" + name)) usleep(1000);
+      queue.Started();
       while (!PathExists(directory_.path() + "/go-" + name)) usleep(1000);
       queue.Release();
       _exit(0);
@@ -106,7 +108,9 @@ const SlotQueue::Wait kNoWait{[] { return false; }, [] { FAIL() << "waited"; }};
 TEST_F(SlotQueueTest, FreeSlotsAreTakenAtOnce) {
   SlotQueue first(Node(2), Run("first")), second(Node(2), Run("second"));
   EXPECT_TRUE(first.Acquire(kNoWait));
+  first.Started();
   EXPECT_TRUE(second.Acquire(kNoWait));
+  second.Started();
   first.Release();
   EXPECT_TRUE(first.Acquire(kNoWait));
   EXPECT_EQ(first.grant().nodes.at(0).slots, 1);
@@ -135,10 +139,30 @@ TEST_F(SlotQueueTest, EightThroughTwoSlotsInOrder) {
     EXPECT_EQ(status, 0);
   }
   children_.clear();
-  // The first two may be noted in either order.
-  const std::vector<std::string> order = Lines(Order());
-  EXPECT_EQ(std::vector<std::string>(order.begin() + 2, order.end()),
-            std::vector<std::string>(names.begin() + 2, names.end()));
+  EXPECT_EQ(Lines(Order()), names);
+}
+
+TEST_F(SlotQueueTest, WhileOneStartsTheNextDoesNot) {
+  WriteFileAtomic(directory_.path() + "/slow-first", "");
+  const pid_t first = Start("first", 3);
+  // All of them are in line, and have slots, before the first says that it has started.
+  for (const char *name : {"second", "third"}) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      SlotQueue queue(Node(3), Run(name));
+      if (queue.Acquire({[] { return false; }, [] {}})) AppendFile(Order(), std::string(name) + "\n");
+      _exit(0);
+    }
+    children_.push_back(pid);
+    const size_t in_line = children_.size();  // and the counter, and not the first, which has left the line
+    while (Tickets() < in_line) usleep(500);
+  }
+  usleep(20000);
+  EXPECT_EQ(Lines(Order()), std::vector<std::string>{"first"});
+  // A killed one lets them pass as well.
+  End(first);
+  AwaitOrder(3);
+  EXPECT_EQ(Lines(Order()), (std::vector<std::string>{"first", "second", "third"}));
 }
 
 TEST_F(SlotQueueTest, WideRunIsNotOvertaken) {
