@@ -7,10 +7,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "util/fs.h"
+#include "util/process.h"
 
 namespace bench {
 
@@ -44,6 +47,18 @@ inline void Check(ty_status status, ty_error *error, const char *what) {
   std::exit(1);
 }
 
+inline ty_run *Submit(ty_workspace *workspace, const std::vector<std::string> &command) {
+  std::vector<const char *> argv;
+  for (const std::string &word : command) argv.push_back(word.c_str());
+  ty_error *error = nullptr;
+  ty_job *job = nullptr;
+  ty_run *run = nullptr;
+  Check(ty_job_new_command(nullptr, argv.data(), argv.size(), &job, &error), error, "job");
+  Check(ty_run_submit(workspace, "bench", job, &run, &error), error, "submit");
+  ty_job_free(job);
+  return run;
+}
+
 class Workspace {
  public:
   Workspace() : directory_("trainyard-bench") {
@@ -57,17 +72,7 @@ class Workspace {
   ty_workspace *get() { return handle_; }
   std::string location() const { return ty_workspace_location(handle_); }
 
-  ty_run *Submit(const std::vector<std::string> &command) {
-    std::vector<const char *> argv;
-    for (const std::string &word : command) argv.push_back(word.c_str());
-    ty_error *error = nullptr;
-    ty_job *job = nullptr;
-    ty_run *run = nullptr;
-    Check(ty_job_new_command(nullptr, argv.data(), argv.size(), &job, &error), error, "job");
-    Check(ty_run_submit(handle_, "bench", job, &run, &error), error, "submit");
-    ty_job_free(job);
-    return run;
-  }
+  ty_run *Submit(const std::vector<std::string> &command) { return bench::Submit(handle_, command); }
 
  private:
   trainyard::TempDir directory_;
@@ -88,6 +93,20 @@ inline std::string Log(const ty_run *run, int32_t rank = 0) {
   Check(ty_run_log_read(run, rank, 0, text.data(), text.size(), &count, &error), error, "log");
   text.resize(count);
   return text;
+}
+
+// Of the runs of a workspace.
+inline std::vector<trainyard::ProcessInfo> Supervisors(const std::string &workspace) {
+  std::vector<trainyard::ProcessInfo> found;
+  for (const auto &process : trainyard::ListProcesses()) {
+    std::ifstream file("/proc/" + std::to_string(process.pid) + "/cmdline");
+    std::stringstream text;
+    text << file.rdbuf();
+    const std::string line = text.str();
+    const bool ours = line.find("supervise") != std::string::npos && line.find(workspace) != std::string::npos;
+    if (ours) found.push_back(process);
+  }
+  return found;
 }
 
 // The program that runs now, for ranks.

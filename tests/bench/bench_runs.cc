@@ -4,11 +4,9 @@
 #include <cinttypes>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 
 #include "bench.h"
 #include "store/store.h"
-#include "util/process.h"
 
 namespace {
 
@@ -117,19 +115,6 @@ double Rollup(int64_t pid, const char *key) {
   return 0;
 }
 
-std::vector<trainyard::ProcessInfo> Supervisors(const std::string &workspace) {
-  std::vector<trainyard::ProcessInfo> found;
-  for (const auto &process : trainyard::ListProcesses()) {
-    std::ifstream file("/proc/" + std::to_string(process.pid) + "/cmdline");
-    std::stringstream text;
-    text << file.rdbuf();
-    const bool ours =
-        text.str().find("supervise") != std::string::npos && text.str().find(workspace) != std::string::npos;
-    if (ours) found.push_back(process);
-  }
-  return found;
-}
-
 void TwoHundredQueued() {
   setenv("TRAINYARD_LOCAL_SLOTS", "1", 1);
   bench::Workspace workspace;
@@ -138,9 +123,9 @@ void TwoHundredQueued() {
   for (int i = 0; i < 200; ++i) runs.push_back(workspace.Submit({"true"}));
   Report("submit_200_runs_s", static_cast<double>(NowNs() - start) / 1e9, "s");
   sleep(3);
-  const auto before = Supervisors(workspace.location());
+  const auto before = bench::Supervisors(workspace.location());
   sleep(10);
-  const auto after = Supervisors(workspace.location());
+  const auto after = bench::Supervisors(workspace.location());
   double memory = 0, own = 0, ticks = 0;
   for (const auto &process : after) {
     memory += Rollup(process.pid, "Pss:");
