@@ -297,6 +297,7 @@ class Supervisor {
     plan.memory_limit_bytes = job_.resources.memory_bytes * static_cast<uint64_t>(NodeCount());
     plan.gpus = place_->Gpus();
     plan.launch.nodes = place_->Nodes();
+    plan.launch.master_address = plan.launch.nodes.front().address;
     plan.launch.mpi = place_->Mpi(layout_.SystemLogs() + "/hostfile");
     plan.launcher = LauncherOf(job_);
     if (job_.distribution && job_.distribution->kind == Distribution::Kind::kPyTorchPerNode) {
