@@ -50,6 +50,7 @@ python3-cloudpickle   | horovod   | -          | Horovod demands it
 python3-psutil        | horovod   | -          | Horovod demands it
 python3-yaml          | horovod   | -          | Horovod demands it
 python3-packaging     | horovod   | -          | Horovod demands it
+python3-mpi4py        | mpi       | -          | the tests' MPI program in Python
 iproute2              | mpi       | ip         | hosts made of network namespaces
 podman                | containers | podman   | environments that are images
 runc                  | containers | runc     | runs containers where control groups are hybrid

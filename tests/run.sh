@@ -155,8 +155,9 @@ if [ $quick = no ] && wanted main; then
       result failed set-up python-torch "cannot make the Python environment; leave its tests out with --no-python-torch"
       python_torch=no
     fi
-    # Its tests skip by name where it cannot be made.
+    # Their tests skip by name where they cannot be made.
     if horovod=$(sh "$root/scripts/horovod.sh"); then export TRAINYARD_PYTHON_HOROVOD="$horovod"; fi
+    if frameworks=$(sh "$root/scripts/python-frameworks.sh"); then export TRAINYARD_PYTHON_FRAMEWORKS="$frameworks"; fi
   fi
 fi
 result_time set-up $(($(date +%s) - began_all))
