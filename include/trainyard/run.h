@@ -446,11 +446,12 @@ TY_API ty_status ty_run_register_model(const ty_run *run, const char *model_name
 TY_API ty_status ty_run_restore_snapshot(const ty_run *run, const char *directory, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Delete an ended run with its logs, metrics and files. Models registered from it stay.
+ * Delete an ended run with its logs, metrics and files, and with it its children, theirs, and so on: all of them or,
+ * when one has not ended, none. Models registered from them stay.
  *
  * @param run  the run; the handle must still be freed
- * @param err  [out, optional]
- * @return TY_OK, TY_ERR_INVALID_STATE (it has not ended), TY_ERR_NOT_FOUND, TY_ERR_IO
+ * @param err  [out, optional] detail "run_id": the run that has not ended
+ * @return TY_OK, TY_ERR_INVALID_STATE (it or one of its descendants has not ended), TY_ERR_NOT_FOUND, TY_ERR_IO
  * @since 0.1
  */
 TY_API ty_status ty_run_delete(const ty_run *run, ty_error **err) TY_NOEXCEPT;

@@ -120,8 +120,9 @@ TY_API ty_status ty_workspace_list_models_json(const ty_workspace *workspace, co
 
 /**
  * Delete what is no longer wanted: ended runs by age or number, environments that were made and not used for long, then
- * objects (snapshots, model files) that nothing refers to. An environment is made again when a run needs it; images of
- * a container engine are left to the engine.
+ * objects (snapshots, model files) that nothing refers to. Children of runs do not count: they go with their parent,
+ * when all of them have ended. An environment is made again when a run needs it; images of a container engine are left
+ * to the engine.
  *
  * @param workspace    the workspace
  * @param policy_json  an object with any of: "runs_older_than_ms" (duration since the run ended), "keep_last_runs" (per

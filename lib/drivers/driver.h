@@ -84,6 +84,7 @@ class Driver {
   virtual RunState Wait(const std::string &id, int64_t timeout_ms) = 0;
   virtual void Cancel(const std::string &id) = 0;  // its descendants too
   virtual void RequestStop(const std::string &id) = 0;
+  // With its descendants.
   virtual void DeleteRun(const std::string &id) = 0;
   virtual RunPage ListRuns(const RunFilter &filter) = 0;
   virtual std::vector<std::string> ListExperiments() = 0;

@@ -40,35 +40,57 @@ struct Kept {
   std::set<std::string> objects;    // files of models that stay
 };
 
-void PruneRuns(Store *store, const PruneRequest &request, PruneReport *report, Kept *kept) {
-  std::vector<std::string> gone;
-  std::map<std::string, int64_t> ended;  // runs of an experiment seen so far, newest first
+// A run and its descendants: they go together or stay together.
+struct RunTree {
+  std::string experiment;  // of the run at the top
+  std::vector<std::string> ids, snapshots;
+  int64_t ended_ms = 0;  // the last of them
+  bool ended = true;     // all of them
+};
+
+// Newest first.
+std::vector<RunTree> ListTrees(Store *store) {
+  std::map<std::string, RunTree> trees;  // by the run at the top
   store->database().Read([&](Connection &db) {
-    auto rows =
-        db.Prepare("SELECT id, experiment, state, ended_ms, snapshot_id FROM runs ORDER BY ended_ms DESC, id DESC");
+    auto rows = db.Prepare("SELECT id, root_id, experiment, state, ended_ms, snapshot_id FROM runs ORDER BY seq");
     while (rows.Step()) {
-      const bool final = IsFinal(static_cast<RunState>(rows.Int(2)));
-      const bool old =
-          request.runs_ended_before_ms != 0 && rows.Int(3) != 0 && rows.Int(3) < request.runs_ended_before_ms;
-      const bool surplus = final && request.runs_to_keep >= 0 && ++ended[rows.Text(1)] > request.runs_to_keep;
-      const bool goes = final && (old || surplus);
-      if (goes && (request.experiment.empty() || rows.Text(1) == request.experiment)) {
-        gone.push_back(rows.Text(0));
-      } else {
-        kept->run_ids.insert(rows.Text(0));
-        if (!rows.Text(4).empty()) kept->snapshots.insert(rows.Text(4));
-      }
+      const bool is_top = rows.Text(1).empty();
+      RunTree &tree = trees[is_top ? rows.Text(0) : rows.Text(1)];
+      if (is_top || tree.experiment.empty()) tree.experiment = rows.Text(2);
+      tree.ids.push_back(rows.Text(0));
+      if (!rows.Text(5).empty()) tree.snapshots.push_back(rows.Text(5));
+      tree.ended_ms = std::max(tree.ended_ms, rows.Int(4));
+      tree.ended = tree.ended && IsFinal(static_cast<RunState>(rows.Int(3)));
     }
   });
-  for (const std::string &id : gone) {
-    Add(&report->runs, id, TreeBytes(store->RunPaths(id).Root()));
-    if (!request.dry_run) store->runs().Delete(id);
+  std::vector<RunTree> list;
+  for (auto &[top, tree] : trees) list.push_back(std::move(tree));
+  std::sort(list.begin(), list.end(), [](const RunTree &a, const RunTree &b) {
+    return a.ended_ms != b.ended_ms ? a.ended_ms > b.ended_ms : a.ids > b.ids;
+  });
+  return list;
+}
+
+void PruneRuns(Store *store, const PruneRequest &request, PruneReport *report, Kept *kept) {
+  std::set<std::string> gone;
+  std::map<std::string, int64_t> seen;  // ended ones of an experiment
+  for (const RunTree &tree : ListTrees(store)) {
+    const bool old = request.runs_ended_before_ms != 0 && tree.ended_ms < request.runs_ended_before_ms;
+    const bool surplus = tree.ended && request.runs_to_keep >= 0 && ++seen[tree.experiment] > request.runs_to_keep;
+    const bool asked = request.experiment.empty() || tree.experiment == request.experiment;
+    if (!tree.ended || !asked || !(old || surplus)) {
+      kept->run_ids.insert(tree.ids.begin(), tree.ids.end());
+      kept->snapshots.insert(tree.snapshots.begin(), tree.snapshots.end());
+      continue;
+    }
+    for (const std::string &id : tree.ids) Add(&report->runs, id, TreeBytes(store->RunPaths(id).Root()));
+    gone.insert(tree.ids.begin(), tree.ids.end());
+    if (!request.dry_run) store->runs().Delete(tree.ids.front());
   }
   if (request.runs_ended_before_ms == 0 || !IsDirectory(store->layout().Runs())) return;
   // Directories that a crash left behind when their record was gone already.
-  const std::set<std::string> listed(gone.begin(), gone.end());
   for (const DirEntry &entry : ListDir(store->layout().Runs())) {
-    if (kept->run_ids.contains(entry.name) || listed.contains(entry.name)) continue;
+    if (kept->run_ids.contains(entry.name) || gone.contains(entry.name)) continue;
     const std::string path = store->layout().Runs() + "/" + entry.name;
     const auto info = Stat(path, false);
     if (!info || info->modified_ms > NowUnixMs() - kOrphanGraceMs) continue;

@@ -11,9 +11,11 @@ namespace trainyard {
 
 struct PruneRequest {
   bool dry_run = true;
-  // Runs in a final state that ended before this time (0 = none); models made by them stay.
+  // Runs that ended before this time (0 = none); models made by them stay. A run goes with its descendants, once all of
+  // them have ended: their last end counts.
   int64_t runs_ended_before_ms = 0;
-  // Of each experiment the newest ended runs that stay; a run goes when this or its age says so. -1 = all stay.
+  // Of each experiment the newest ended runs that stay, descendants not counted; a run goes when this or its age says
+  // so. -1 = all stay.
   int64_t runs_to_keep = -1;
   std::string experiment;               // only runs of this experiment; empty = any
   int32_t model_versions_to_keep = -1;  // of each name, the newest; -1 = all

@@ -451,21 +451,27 @@ void RunStore::SetProperty(std::string_view id, const std::string &key, const st
 }
 
 void RunStore::Delete(std::string_view id) {
-  database_->Write([&](Connection &db) {
-    const int64_t seq = SeqOf(db, id);
-    auto query = db.Prepare("SELECT state FROM runs WHERE seq = ?");
-    query.Bind(seq);
-    query.Step();
-    const auto state = static_cast<RunState>(query.Int(0));
-    if (!IsFinal(state) && state != RunState::kNotStarted) {
-      throw Error::InvalidState(
-          "run '" + std::string(id) + "' is " + std::string(RunStateName(state)) + ": cancel it before deleting it",
-          {{"run_id", std::string(id)}});
+  const std::vector<std::string> gone = database_->Write([&](Connection &db) {
+    SeqOf(db, id);
+    std::vector<std::string> ids;
+    auto query = db.Prepare(
+        "WITH RECURSIVE tree(id) AS (VALUES (?) UNION SELECT r.id FROM runs r JOIN tree t ON r.parent_id = t.id WHERE "
+        "r.parent_id <> '') SELECT id, state FROM runs WHERE id IN tree");
+    query.Bind(id);
+    while (query.Step()) {
+      ids.push_back(query.Text(0));
+      const auto state = static_cast<RunState>(query.Int(1));
+      if (IsFinal(state) || state == RunState::kNotStarted) continue;
+      throw Error::InvalidState((ids.back() == id ? "run '" : "run '" + std::string(id) + "' has a descendant '") +
+                                    ids.back() + "', which is " + std::string(RunStateName(state)) +
+                                    ": cancel it before deleting it",
+                                {{"run_id", ids.back()}});
     }
-    db.Prepare("DELETE FROM runs WHERE seq = ?").Bind(seq).Run();
+    for (const std::string &run : ids) db.Prepare("DELETE FROM runs WHERE id = ?").Bind(run).Run();
+    return ids;
   });
-  // After the commit: a crash in between leaves a directory that nothing refers to; prune removes it.
-  RemoveTree(database_->layout().Run(id).Root());
+  // After the commit: a crash in between leaves directories that nothing refers to; prune removes them.
+  for (const std::string &run : gone) RemoveTree(database_->layout().Run(run).Root());
 }
 
 void RunStore::RingBell(std::string_view id) {

@@ -77,8 +77,8 @@ class RunStore {
   void RemoveTag(std::string_view id, const std::string &key);
   void SetProperty(std::string_view id, const std::string &key, const std::string &value);
 
-  // Removes the record, metrics and the directory of a run in a final state (or NotStarted); others are kInvalidState.
-  // Error kNotFound when absent.
+  // Removes the records, metrics and directories of a run and its descendants; all of them have to be in a final state
+  // (or NotStarted), else it is Error kInvalidState and nothing is removed. Error kNotFound when absent.
   void Delete(std::string_view id);
 
   // Wakes whoever watches the run.

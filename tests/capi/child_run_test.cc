@@ -156,6 +156,20 @@ TEST_F(ChildRunTest, ARankHasChildren) {
   EXPECT_NE(json.str().find(R"("inner":{"inner":1})"), std::string::npos) << json.str();
 }
 
+TEST_F(ChildRunTest, DeletedTogetherOrNotAtAll) {
+  const TyRun top = Start("top"), other = Start("other");
+  const TyRun a = Child(top, "a");
+  const TyRun b = Child(a, "b");
+  for (const TyRun *run : {&a, &top, &other}) EXPECT_OK(ty_run_complete(*run, err));
+  EXPECT_EQ(ty_run_delete(top, err), TY_ERR_INVALID_STATE);
+  EXPECT_EQ(err.detail("run_id"), "b") << err.message();
+  EXPECT_EQ(Children(top, true), (Strings{"b", "a"}));
+  EXPECT_OK(ty_run_complete(b, err));
+  EXPECT_OK(ty_run_delete(top, err));
+  EXPECT_EQ(Runs(R"({"include_children":true})"), Strings{"other"});
+  EXPECT_EQ(ty_run_delete(a, err), TY_ERR_NOT_FOUND);
+}
+
 TEST_F(ChildRunTest, TagsAndPropertiesTogether) {
   const TyRun run = Start("r");
   EXPECT_OK(ty_run_set_tags(run, R"({"a":"1","b":"","c":"3"})", err));

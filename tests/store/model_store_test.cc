@@ -1,5 +1,6 @@
 #include "store/model_store.h"
 
+#include <gmock/gmock.h>
 #include <sys/stat.h>
 
 #include <set>
@@ -210,6 +211,36 @@ TEST_F(ModelStoreTest, PruneShowsThenDeletes) {
   EXPECT_EQ(models().List({.name = "net"}).models.size(), 1u);
   models().Download(models().Get("net"), Path("out"));
   EXPECT_EQ(store().runs().State("busy"), RunState::kRunning);
+}
+
+TEST_F(ModelStoreTest, PruneTakesChildrenWithTheirParentAlone) {
+  const auto make = [&](const std::string &id, const std::string &parent) {
+    RunRecord run = Record(id);
+    run.parent_id = parent;
+    store().runs().Create(run, {RunState::kRunning});
+  };
+  const auto end = [&](const std::string &id, int64_t time_ms) {
+    RunChange change;
+    change.states = {RunState::kCompleted};
+    change.ended_ms = time_ms;
+    store().runs().Apply(id, change);
+  };
+  for (const char *top : {"first", "second"}) {
+    make(top, "");
+    make(std::string(top) + "_child", top);
+  }
+  for (const char *id : {"first_child", "first", "second"}) end(id, 1000);
+  PruneRequest request;
+  request.dry_run = false;
+  request.runs_ended_before_ms = 2000;
+  EXPECT_THAT(Prune(&store(), request).runs.names, testing::ElementsAre("first", "first_child"));
+  end("second_child", 3000);
+  EXPECT_EQ(Prune(&store(), request).runs.count, 0) << "its last part is too new";
+  request.runs_ended_before_ms = 0;
+  request.runs_to_keep = 1;
+  EXPECT_EQ(Prune(&store(), request).runs.count, 0) << "children do not count";
+  request.runs_to_keep = 0;
+  EXPECT_THAT(Prune(&store(), request).runs.names, testing::ElementsAre("second", "second_child"));
 }
 
 }  // namespace

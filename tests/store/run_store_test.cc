@@ -219,6 +219,30 @@ TEST_F(RunStoreTest, DeleteNeedsAnEndedRun) {
   EXPECT_EQ(StatusOf([&] { runs().Delete("r1"); }), Status::kNotFound);
 }
 
+TEST_F(RunStoreTest, DescendantsAreDeletedWithTheirAncestor) {
+  const auto make = [&](const std::string &id, const std::string &parent) {
+    RunRecord run = Record(id);
+    run.parent_id = parent;
+    runs().Create(run, {kRunning});
+  };
+  make("top", "");
+  make("a", "top");
+  make("b", "a");
+  make("other", "");
+  for (const char *id : {"top", "a", "other"}) runs().Transition(id, kCompleted);
+  std::string message;
+  EXPECT_EQ(StatusOf([&] { runs().Delete("top"); }, &message), Status::kInvalidState);
+  EXPECT_THAT(message, testing::HasSubstr("has a descendant 'b', which is Running"));
+  EXPECT_TRUE(runs().Find("a").has_value()) << "all or none";
+  runs().Transition("b", kFailed);
+  runs().Delete("top");
+  for (const char *id : {"top", "a", "b"}) {
+    EXPECT_EQ(runs().Find(id), std::nullopt) << id;
+    EXPECT_FALSE(PathExists(store().RunPaths(id).Root())) << id;
+  }
+  EXPECT_TRUE(runs().Find("other").has_value());
+}
+
 TEST_F(RunStoreTest, OnlyOneOfManyThreadsEndsARun) {
   MakeRun("r1");
   std::atomic<int> won{0};

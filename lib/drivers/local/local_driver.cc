@@ -15,6 +15,7 @@
 #include "core/run_id.h"
 #include "drivers/local/event_follower.h"
 #include "drivers/local/metric_writer.h"
+#include "drivers/run_tree.h"
 #include "store/log_tail.h"
 #include "store/prune.h"
 #include "store/run_files.h"
@@ -103,6 +104,8 @@ RunState LocalDriver::Wait(const std::string &id, int64_t timeout_ms) {
 }
 
 void LocalDriver::DeleteRun(const std::string &id) {
+  // Settled, in case their supervisors have died.
+  for (const RunRecord &child : ListChildren(this, id, true, {})) GetState(child.id);
   GetState(id);
   store()->runs().Delete(id);
 }
