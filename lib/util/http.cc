@@ -14,6 +14,7 @@
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/hash.h"
+#include "util/url.h"
 
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
@@ -144,7 +145,8 @@ Answer Perform(const std::string &url, Transfer *transfer) {
   return answer;
 }
 
-[[noreturn]] void ThrowFor(const Answer &answer, const Transfer &transfer, const std::string &url) {
+[[noreturn]] void ThrowFor(const Answer &answer, const Transfer &transfer, const std::string &given_url) {
+  const std::string url = MaskCredentials(given_url);
   const Error::Details details = {{"url", url}, {"http_status", std::to_string(answer.http_status)}};
   if (transfer.canceled) throw Error(Status::kCanceled, "the download of " + url + " was canceled", details);
   if (transfer.write_errno != 0) throw Error::FromErrno(transfer.write_errno, "write", transfer.part_path);
@@ -213,8 +215,9 @@ void Fetch(const std::string &url, const DownloadOptions &options, const std::st
 }  // namespace
 
 void DownloadFile(const std::string &url, const std::string &destination, const DownloadOptions &options) {
+  const std::string shown = MaskCredentials(url);
   if (!options.sha256.empty() && !IsSha256Hex(options.sha256)) {
-    throw Error::InvalidArgument("the SHA-256 of " + url + " must be 64 lower-case hexadecimal digits, got '" +
+    throw Error::InvalidArgument("the SHA-256 of " + shown + " must be 64 lower-case hexadecimal digits, got '" +
                                  options.sha256 + "'");
   }
   const std::string part_path = destination + ".part";
@@ -223,9 +226,9 @@ void DownloadFile(const std::string &url, const std::string &destination, const 
     const std::string actual = Sha256File(part_path);
     if (actual != options.sha256) {
       RemoveFile(part_path);
-      throw Error::Corrupt("the file at " + url + " has SHA-256 " + actual + ", expected " + options.sha256 +
+      throw Error::Corrupt("the file at " + shown + " has SHA-256 " + actual + ", expected " + options.sha256 +
                                "; check the address and the number after '#'",
-                           {{"url", url}});
+                           {{"url", shown}});
     }
   }
   RenamePath(part_path, destination);

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "util/error.h"
 #include "util/fs.h"
@@ -62,6 +64,23 @@ TEST_F(DownloadTest, SaysWhatIsWrong) {
   options_.sha256 = "abc";
   EXPECT_EQ(StatusOf("file://" + source_), Status::kInvalidArgument);
   EXPECT_FALSE(PathExists(target_));
+}
+
+// Takes connections and says nothing.
+TEST_F(DownloadTest, AServerThatStallsIsGivenUp) {
+  const UniqueFd server(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(server.get(), reinterpret_cast<sockaddr *>(&address), size), 0);
+  ASSERT_EQ(listen(server.get(), 4), 0);
+  ASSERT_EQ(getsockname(server.get(), reinterpret_cast<sockaddr *>(&address), &size), 0);
+  const std::string host = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  options_.stall_timeout_ms = 1000;
+  EXPECT_EQ(StatusOf("http://user:in-the-url@" + host + "/x?sig=in-the-query"), Status::kNetwork);
+  EXPECT_THAT(message_, testing::AllOf(testing::HasSubstr("http://***@" + host + "/x?sig=***"),
+                                       testing::Not(testing::HasSubstr("in-the-"))));
 }
 
 }  // namespace
