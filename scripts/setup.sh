@@ -21,6 +21,7 @@ libcurl4-openssl-dev  | build     | -          | HTTP: weights by URL, Azure Mac
 libcjson-dev          | build     | -          | JSON
 libssl-dev            | build     | -          | SHA-256 and TLS
 libsqlite3-dev        | build     | -          | the workspace's database
+libarchive-dev        | build     | -          | unpacks the inputs of runs
 zlib1g-dev            | build     | -          | CRC-32 of journals, and inflate
 libjpeg62-turbo-dev   | build     | -          | decodes JPEG as Pillow and torchvision do
 libyaml-cpp-dev       | build     | -          | reads conda files, in the runner

@@ -298,6 +298,45 @@ TY_API ty_status ty_job_set_time_limit(ty_job *job, int64_t limit_ms, ty_error *
 TY_API ty_status ty_job_set_retries(ty_job *job, int32_t maximum, const int32_t *never_exit_codes, size_t count,
                                     ty_error **err) TY_NOEXCEPT;
 
+/** How an input is put in place: TY_INPUT_... */
+typedef int32_t ty_input_mode;
+enum {
+  /** Where the data is, for reading. */
+  TY_INPUT_LINK = 0,
+  /** As a copy of the run's own. */
+  TY_INPUT_DOWNLOAD = 1
+};
+
+/**
+ * Give the job data to work on. The ranks find its path in the variables NAME, AZUREML_DATAREFERENCE_NAME and
+ * AZURE_ML_INPUT_NAME, and in the place of `${{inputs.NAME}}` in the command, arguments, script parameters, variables,
+ * and the data directories of a training. In a shell line, quote it as any path. A whole argument, script parameter or
+ * variable that is an azureml://datastores/... reference becomes a path as well, without being an input.
+ *
+ * Inputs are put in place once, before the first rank starts, for all nodes and all attempts. TY_INPUT_LINK is the data
+ * itself, where it is: nobody keeps the ranks from writing to it but its permissions, and in a container it is mounted
+ * read-only. TY_INPUT_DOWNLOAD is a copy in the run's directory. A directory is the path itself, a file has its own
+ * name in it.
+ *
+ * Archives that come from a URL (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst, .tar.lz4) are unpacked, and the path
+ * is that of the directory; one with an entry that would get outside of it is refused. With a hash, what arrives is
+ * kept in the workspace and shared by runs, read-only; without one it is fetched for each run, and its hash is noted in
+ * the run's property trainyard.input.NAME.sha256. A server that sends nothing for a minute is given up, after three
+ * tries.
+ *
+ * @param job     the job
+ * @param name    letters, digits and '_', not a variable that runs need themselves (PATH, RANK, ...); given again, it
+ * replaces the input
+ * @param source  a local path, a URL, a datastore reference or a data asset, see datastore.h; a local path, a datastore
+ * and an asset must be there at submit (TY_ERR_NOT_FOUND), and the latest version is that of the submit
+ * @param mode    TY_INPUT_LINK or TY_INPUT_DOWNLOAD
+ * @param err     [out, optional]
+ * @return TY_OK, TY_ERR_INVALID_ARGUMENT
+ * @since 0.1
+ */
+TY_API ty_status ty_job_add_input(ty_job *job, const char *name, const char *source, ty_input_mode mode,
+                                  ty_error **err) TY_NOEXCEPT;
+
 /**
  * How large the source directory may be. A submit of a larger one is refused with TY_ERR_INVALID_ARGUMENT; the message
  * names the ten largest files and directories and the ignore lines that leave them out, and so do the error's details

@@ -68,8 +68,10 @@ TY_API const char *ty_model_run_id(const ty_model *model) TY_NOEXCEPT;
  * {"name","version","run","created_ms","description","framework","framework_version","tags","properties","datasets",
  * "lineage","files":[{"path","size","sha256"}]}. "lineage" says where the model of a run comes from, as it was when the
  * model was registered (it stays when the run is deleted): {"run", "experiment", "root", "parent", "kind", "snapshot"
- * (of the source directory), "environment", "environment_definition", "inputs" (of the job), "data" (of a training
- * job), "code" (repository, commit)}; what is not known is null, and so is all of it for a model that came from a path.
+ * (of the source directory), "environment", "environment_definition", "inputs" (of the job: by
+ * name {"source", "mode", "location", "sha256"}), "data" (of a training job; "references": datastores that arguments
+ * and variables name), "code" (repository, commit)}; what is not known is null, and so is all of it for a model that
+ * came from a path.
  * @param model     the model
  * @param out_json  [out] free with ty_string_free
  * @param err       [out, optional]

@@ -5,6 +5,7 @@
 #include <trainyard/child_run.h>
 #include <trainyard/common.h>
 #include <trainyard/compute.h>
+#include <trainyard/datastore.h>
 #include <trainyard/distribution.h>
 #include <trainyard/environment.h>
 #include <trainyard/error.h>

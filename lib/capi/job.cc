@@ -265,6 +265,20 @@ ty_status ty_job_set_retries(ty_job *job, int32_t maximum, const int32_t *never_
   });
 }
 
+ty_status ty_job_add_input(ty_job *job, const char *name, const char *source, ty_input_mode mode,
+                           ty_error **err) noexcept {
+  return ChangeJob(job, err, [&](Job &target) {
+    JobInput input;
+    const std::string input_name = capi::Utf8(name, "name");
+    input.source = capi::Utf8(source, "source");
+    if (mode != TY_INPUT_LINK && mode != TY_INPUT_DOWNLOAD)
+      throw Error::InvalidArgument("mode must be TY_INPUT_LINK or TY_INPUT_DOWNLOAD, got " + std::to_string(mode));
+    input.mode = static_cast<JobInput::Mode>(mode);
+    CheckInput(input_name, input);
+    target.inputs[input_name] = std::move(input);
+  });
+}
+
 ty_status ty_job_set_snapshot_limits(ty_job *job, uint64_t max_bytes, uint64_t max_files, ty_error **err) noexcept {
   return ChangeJob(job, err, [&](Job &target) { target.snapshot_limits = {max_bytes, max_files}; });
 }

@@ -68,7 +68,9 @@ struct Environment {
   static Environment Parse(std::string_view text, std::string_view source_name);
 };
 
-// Among a run's secrets: the registry's password, for who makes the environment. No rank gets it.
+// Among a run's secrets: those that the supervisor needs itself. No rank gets them.
+inline constexpr char kOwnSecretPrefix[] = "trainyard.";
+// The registry's password, for who makes the environment.
 inline constexpr char kRegistryPasswordSecret[] = "trainyard.registry_password";
 
 // 1 to 250 of letters, digits, '-', '_', '.'.

@@ -204,6 +204,25 @@ void Job::Check() const {
     }
   }
   for (const auto &[key, value] : tags) CheckTag(key, value);
+  CheckInputs();
+}
+
+void Job::CheckInputs() const {
+  for (const auto &[name, input] : inputs) {
+    CheckInput(name, input);
+    if (variables.contains(name) || secrets.contains(name)) {
+      throw Error::InvalidArgument(
+          "'" + name + "' is both an input and a variable: an input sets the variable of its name, take one back");
+    }
+  }
+}
+
+void Job::ForEachText(const std::function<void(std::string *)> &work) {
+  for (std::string &text : command) work(&text);
+  if (!shell_command.empty()) work(&shell_command);
+  for (auto &[name, value] : script_parameters) work(&value);
+  for (std::string &text : arguments) work(&text);
+  for (auto &[name, value] : variables) work(&value);
 }
 
 Json Job::ToJson() const {
@@ -229,6 +248,7 @@ Json Job::ToJson() const {
   json.Set("resources", resources.ToJson()).Set("retries", RetriesToJson(retries));
   if (distribution) json.Set("distribution", distribution->ToJson());
   if (train) json.Set("train", train->ToJson());
+  if (!inputs.empty()) json.Set("inputs", InputsToJson(inputs));
   if (!snapshot_limits.IsDefault()) json.Set("snapshot_limits", snapshot_limits.ToJson());
   if (!tags.empty()) json.Set("tags", tags);
   return json;
@@ -236,11 +256,14 @@ Json Job::ToJson() const {
 
 Job Job::FromJson(const Json &json) {
   RefuseBareCounts(json);
-  json.CheckKeys({"schema_version",   "kind",      "run_id",        "display_name", "parent",
-                  "source_directory", "command",   "shell_command", "script",       "script_parameters",
-                  "arguments",        "variables", "secret_names",  "environment",  "environment_definition",
-                  "compute",          "resources", "retries",       "distribution", "train",
-                  "snapshot_limits",  "tags"});
+  json.CheckKeys({"schema_version",    "kind",          "run_id",
+                  "display_name",      "parent",        "source_directory",
+                  "command",           "shell_command", "script",
+                  "script_parameters", "arguments",     "variables",
+                  "secret_names",      "environment",   "environment_definition",
+                  "compute",           "resources",     "retries",
+                  "distribution",      "train",         "inputs",
+                  "snapshot_limits",   "tags"});
   const int64_t version = json.GetInt64("schema_version", kSchemaVersion);
   if (version < 1 || version > kSchemaVersion) {
     throw Error(Status::kVersion, json.path() + ".schema_version is " + std::to_string(version) +
@@ -268,6 +291,7 @@ Job Job::FromJson(const Json &json) {
   if (auto v = json.Find("retries")) job.retries = RetriesFromJson(*v);
   if (auto v = json.Find("distribution")) job.distribution = Distribution::FromJson(*v);
   if (auto v = json.Find("train")) job.train = TrainConfig::FromJson(*v, v->path());
+  if (auto v = json.Find("inputs")) job.inputs = InputsFromJson(*v);
   if (auto v = json.Find("snapshot_limits")) job.snapshot_limits = SnapshotLimits::FromJson(*v);
   job.tags = json.GetStringMap("tags");
   return job;

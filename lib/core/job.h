@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "core/distribution.h"
 #include "core/environment.h"
+#include "core/job_input.h"
 #include "core/resources.h"
 #include "core/run.h"
 #include "core/snapshot_limits.h"
@@ -61,6 +63,7 @@ struct Job {
   std::optional<Distribution> distribution;  // unset = one process
   std::optional<TrainConfig> train;
   SnapshotLimits snapshot_limits;  // of the source directory
+  JobInputs inputs;
   std::map<std::string, std::string> tags;
 
   // How many ranks are started.
@@ -73,6 +76,9 @@ struct Job {
   // ScriptLanguage). Empty for a training job.
   std::vector<std::string> Command(const std::string &interpreter) const;
 
+  // Each text of the job that may name an input or a datastore: command, parameters, arguments, variables.
+  void ForEachText(const std::function<void(std::string *)> &work);
+
   // job.json. `Hash` is the SHA-256 of the canonical form without run_id.
   Json ToJson() const;
   static Job FromJson(const Json &json);
@@ -81,6 +87,7 @@ struct Job {
 
  private:
   void CheckEnvironment() const;
+  void CheckInputs() const;
 };
 
 }  // namespace trainyard

@@ -1,5 +1,9 @@
 #include "core/records_json.h"
 
+#include <set>
+
+#include "core/data_reference.h"
+#include "core/job_input.h"
 #include "util/error.h"
 #include "util/text.h"
 
@@ -127,15 +131,50 @@ Json ModelToJson(const ModelRecord &model, bool with_files) {
   return json;
 }
 
-Json LineageOf(const RunRecord &run) {
-  const Json job = run.job_json.empty() ? Json::Object() : Json::Parse(run.job_json, "job");
-  const auto of_job = [&](const char *key) { return job.Find(key).value_or(Json()); };
+namespace {
+
+// The job's inputs, with the hashes that were found when URLs without one were fetched.
+Json InputsOf(const RunRecord &run, const Json &job) {
+  const auto given = job.Find("inputs");
+  if (!given) return Json();
+  Json inputs = Json::Object();
+  for (const auto &[name, value] : given->Members()) {
+    Json input = value;
+    const auto hash = run.properties.find(InputHashProperty(name));
+    if (hash != run.properties.end()) input.Set("sha256", hash->second);
+    inputs.Set(name, input);
+  }
+  return inputs;
+}
+
+// The data that the job names itself: in the settings of a training, and as references to datastores.
+Json DataOf(const Json &job) {
   Json data = Json::Object();
   if (const auto train = job.Find("train")) {
     for (const char *key : {"data", "model"}) {
       if (const auto part = train->Find(key)) data.Set(key, *part);
     }
   }
+  std::set<std::string> references;
+  const auto note = [&](const std::string &text) {
+    if (IsDatastoreReference(text)) references.insert(text);
+  };
+  for (const char *key : {"command", "arguments"}) {
+    for (const std::string &text : job.GetStringList(key)) note(text);
+  }
+  for (const auto &[name, text] : job.GetStringMap("variables")) note(text);
+  if (const auto parameters = job.Find("script_parameters")) {
+    for (const Json &pair : parameters->Items()) note(pair.GetString("value", ""));
+  }
+  if (!references.empty()) data.Set("references", std::vector<std::string>(references.begin(), references.end()));
+  return data.size() > 0 ? data : Json();
+}
+
+}  // namespace
+
+Json LineageOf(const RunRecord &run) {
+  const Json job = run.job_json.empty() ? Json::Object() : Json::Parse(run.job_json, "job");
+  const auto of_job = [&](const char *key) { return job.Find(key).value_or(Json()); };
   // What the snapshot was taken from, where that was a repository.
   Json code = Json::Object();
   for (const auto &[key, value] : run.properties) {
@@ -150,8 +189,8 @@ Json LineageOf(const RunRecord &run) {
       .Set("snapshot", TextOrNull(run.snapshot_id))
       .Set("environment", of_job("environment"))
       .Set("environment_definition", of_job("environment_definition"))
-      .Set("inputs", of_job("inputs"))
-      .Set("data", data.size() > 0 ? data : Json())
+      .Set("inputs", InputsOf(run, job))
+      .Set("data", DataOf(job))
       .Set("code", code.size() > 0 ? code : Json());
   return lineage;
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/compute.h"
+#include "core/data_reference.h"
 #include "core/environment.h"
 #include "core/event.h"
 #include "core/host_run.h"
@@ -140,6 +141,19 @@ class Driver {
   // Makes it ready for runs; its log is written to the descriptor `log` as it grows (-1 = not). Answers
   // ty_environment_build's report.
   virtual std::string BuildEnvironment(const Environment &environment, int log) = 0;
+
+  // Datastores and data assets.
+  virtual void RegisterDatastore(const std::string &name, const std::string &directory) = 0;
+  virtual std::string DatastoreDirectory(const std::string &name) = 0;
+  virtual std::vector<std::string> ListDatastores() = 0;
+  virtual void DeleteDatastore(const std::string &name) = 0;
+  virtual void UploadToDatastore(const std::string &name, const std::string &path, const std::string &target,
+                                 bool overwrite) = 0;
+  virtual DataAsset RegisterData(const DataAsset &asset) = 0;
+  virtual DataAsset GetData(const std::string &name, int64_t version) = 0;  // 0 = the latest
+  virtual void DeleteData(const std::string &name, int64_t version) = 0;
+  virtual std::vector<std::string> ListData() = 0;
+  virtual std::vector<int64_t> ListDataVersions(const std::string &name) = 0;
 
   virtual std::string Prune(const PrunePolicy &policy) = 0;  // ty_workspace_prune's report
 };

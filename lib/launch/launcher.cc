@@ -89,6 +89,7 @@ std::vector<std::string> RankVariableNames() {
           "TRAINYARD_LIBRARY",
           "TRAINYARD_BACKEND",
           "AZUREML_*",
+          "AZURE_ML_INPUT_*",
           "AZ_BATCH*",
           "TORCHELASTIC_*",
           "OMPI_COMM_WORLD_*",

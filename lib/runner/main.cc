@@ -7,8 +7,9 @@
 //   validate <report>                what a training job would use; {"train", "weights_path"} on standard input
 //   check-environment <workspace> <report>     what would keep an environment from being made here
 //   build-environment <workspace> <directory> <host pid> <host start time>   makes one; log and report go there
+//   unpack <archive> <name for messages>        into the working directory; an error goes to standard output as JSON
 //   --version                        the build id
-// All but train, rank and node put themselves in the background and answer on --result-fd (util/process.h).
+// All but train, rank, node and unpack put themselves in the background and answer on --result-fd (util/process.h).
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
@@ -27,6 +28,7 @@
 #include "launch/agent.h"
 #include "launch/mpi/mpi_launcher.h"
 #include "runner/environment/prepare_environment.h"
+#include "runner/inputs/unpack.h"
 #include "runner/supervise.h"
 #include "runner/train_rank.h"
 #include "util/build_id.h"
@@ -141,7 +143,7 @@ int Usage() {
       "usage: trainyard-runner supervise WORKSPACE RUN_ID | train WORKSPACE RUN_ID | node NAME | rank |\n"
       "       validate REPORT | check-environment WORKSPACE REPORT | build-environment WORKSPACE DIRECTORY PID "
       "START_TIME |\n"
-      "       --version\n"
+      "       unpack ARCHIVE NAME | --version\n"
       "This program is started by libtrainyard.so; there is nothing to call by hand.\n",
       stderr);
   return 2;
@@ -166,6 +168,7 @@ int Main(int argc, char **argv) {
     if (command == "validate" && arguments.words.size() == 2) return RunValidate(arguments);
     if (command == "node" && arguments.words.size() == 2) return RunNodeAgent();
     if (command == "rank" && arguments.words.size() == 1) return RunMpiRank();
+    if (command == "unpack" && arguments.words.size() == 3) return UnpackTask(arguments.words[1], arguments.words[2]);
     if (command == "check-environment" && arguments.words.size() == 3) return RunCheckEnvironment(arguments);
     if (command == "build-environment" && arguments.words.size() == 5) return RunBuildEnvironment(arguments);
     if (command == "train" && arguments.words.size() == 3) return TrainRank(arguments.words[1], arguments.words[2]);

@@ -1,43 +1,12 @@
 #include "runner/prepare.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
-
 #include "drivers/local/preflight.h"
+#include "runner/inputs/data_cache.h"
 #include "store/snapshot.h"
-#include "util/error.h"
 #include "util/fs.h"
-#include "util/http.h"
-#include "util/log.h"
 
 namespace trainyard {
 namespace {
-
-std::string DownloadPath(const WeightsSource &source, Store *store) {
-  return store->layout().Root() + "/cache/downloads/" + source.sha256;
-}
-
-// One run downloads, the others that want the same file wait for it.
-std::string Download(const WeightsSource &source, Store *store, const std::function<bool()> &go_on) {
-  const std::string path = DownloadPath(source, store);
-  MakeDirs(ParentPath(path));
-  const UniqueFd lock = OpenFile(path + ".lock", O_RDWR | O_CREAT);
-  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (!go_on()) throw Error(Status::kCanceled, "canceled while waiting for another run's download");
-    usleep(100000);
-  }
-  if (PathExists(path)) return path;  // checked when it came
-  DownloadOptions options;
-  options.sha256 = source.sha256;
-  options.progress = [&](uint64_t, uint64_t) { return go_on(); };
-  Log(LogLevel::kInfo, "downloading " + source.url);
-  DownloadFile(source.url, path, options);
-  Log(LogLevel::kInfo, "downloaded " + source.url + " to " + path);
-  return path;
-}
 
 WeightsSource SourceOf(const Job &job) {
   return job.train ? ParseWeights(job.train->GetString("model.weights")) : WeightsSource();
@@ -63,7 +32,7 @@ void PrepareCode(const RunRecord &run, Store *store) {
 
 bool NeedsDownload(const Job &job, Store *store) {
   const WeightsSource source = SourceOf(job);
-  return source.kind == WeightsSource::Kind::kUrl && !PathExists(DownloadPath(source, store));
+  return source.kind == WeightsSource::Kind::kUrl && !IsCached(source.sha256, store->layout());
 }
 
 std::string ResolveWeights(const Job &job, Store *store, const std::function<bool()> &go_on) {
@@ -74,7 +43,7 @@ std::string ResolveWeights(const Job &job, Store *store, const std::function<boo
     case WeightsSource::Kind::kFile:
       return source.path;
     case WeightsSource::Kind::kUrl:
-      return Download(source, store, go_on);
+      return CacheFile(source.url, source.sha256, store->layout(), go_on).path;
     case WeightsSource::Kind::kModel:
       return WeightsOfModel(source, store);
   }

@@ -22,6 +22,7 @@
 #include "runner/declared_failure.h"
 #include "runner/environment/prepare_environment.h"
 #include "runner/git_status.h"
+#include "runner/inputs/fetch_inputs.h"
 #include "runner/master_port.h"
 #include "runner/prepare.h"
 #include "runner/rank_environment.h"
@@ -175,6 +176,7 @@ class Supervisor {
       book_.Commit();
     }
     weights_path_ = ResolveWeights(job_, store_.get(), [&] { return !beat_->cancel_requested(); });
+    PrepareInputs();
     PrepareSoftware();
     PrepareCode(run_, store_.get());
     if (git) NoteGitStatus(&*git);
@@ -241,6 +243,20 @@ class Supervisor {
     environment_hash_ = report.hash;
     for (const auto &[name, value] : environment_.variables) job_.variables.emplace(name, value);
     if (!report.hash.empty()) Log(LogLevel::kInfo, "environment " + report.hash + (report.reused ? " reused" : ""));
+  }
+
+  // Once for all attempts: what a run has downloaded stays its own.
+  void PrepareInputs() {
+    for (auto &[name, input] : job_.inputs) {
+      const auto url = options_.secrets.find(kInputUrlSecret + name);
+      if (url != options_.secrets.end()) input.location = url->second;
+    }
+    if (NeedsFetch(job_)) {
+      place_->StepAside();
+      book_.Commit();
+    }
+    inputs_ = FetchInputs(&job_, store_.get(), run_.id, [&] { return !beat_->cancel_requested(); });
+    for (const auto &[name, sha256] : inputs_.sha256) book_.SetProperty(InputHashProperty(name), sha256);
   }
 
   void NoteGitStatus(GitStatus *git) {
@@ -312,7 +328,7 @@ class Supervisor {
     plan.launch.system_log_directory = layout_.SystemLogs();
     plan.launch.master_port = port;
     plan.launch.canceled = [this, deadline_ms] { return beat_->cancel_requested() || MonotonicMs() >= deadline_ms; };
-    environment_.Apply(layout_.Root(), {}, job_.resources.memory_bytes, &plan.launch);
+    environment_.Apply(layout_.Root(), inputs_.read_only, job_.resources.memory_bytes, &plan.launch);
     plan.on_start = [this] {
       if (!running_) book_.set_started_ms(NowUnixMs());
       running_ = true;
@@ -336,7 +352,7 @@ class Supervisor {
     environment.run = &run_;
     environment.workspace = store_->layout().Root();
     environment.secrets = options_.secrets;
-    environment.secrets.erase(kRegistryPasswordSecret);
+    std::erase_if(environment.secrets, [](const auto &secret) { return secret.first.starts_with(kOwnSecretPrefix); });
     environment.weights_path = weights_path_;
     environment.runtime_directory = RuntimeDirectory();
     environment.library = LibraryPath();
@@ -424,6 +440,7 @@ class Supervisor {
   std::optional<RunBeat> beat_;
   std::optional<RunPlace> place_;
   std::string weights_path_;
+  FetchedInputs inputs_;
   PreparedEnvironment environment_;
   std::string environment_hash_;  // empty = the system's
   std::map<int32_t, uint64_t> synced_bytes_;

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/job.h"
+#include "drivers/local/preflight.h"
 #include "engine/loader.h"
 #include "store/journal.h"
 #include "store/layout.h"
@@ -100,6 +101,15 @@ ty_engine_host Callbacks(Host *host) {
   return callbacks;
 }
 
+// The settings with the paths of the job's inputs, which its variables tell.
+TrainConfig WithInputs(const Job &job) {
+  std::map<std::string, std::string> paths;
+  for (const auto &[name, input] : job.inputs) paths[name] = TextVariable(InputVariables(name)[0].c_str());
+  TrainConfig config = *job.train;
+  for (const char *key : kDataDirectories) config.SetString(key, ExpandInputs(config.GetString(key), paths));
+  return config;
+}
+
 struct TrainFailure {
   std::string code, message;
 };
@@ -120,7 +130,7 @@ std::optional<TrainFailure> Train(const RunLayout &layout) {
   callbacks.rank = rank;
   callbacks.world_size = NumberVariable("WORLD_SIZE", 1);
   callbacks.local_rank = NumberVariable("LOCAL_RANK", 0);
-  const std::string config = job.train->ToJson().Dump();
+  const std::string config = WithInputs(job).ToJson().Dump();
 
   const ty_engine &engine = LoadEngine();
   ty_engine_error error{};

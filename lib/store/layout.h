@@ -5,6 +5,7 @@
 //   runs/<run id>/job.json            the job as submitted
 //                 code/  outputs/  logs/  user_logs/  system_logs/  journal/
 //                 images/             files of logged images
+//                 inputs/NAME         each input: a link to the data, or the run's own copy
 //                 journal.lock        see store/metric_gate.h
 //                 lock                flock held by the supervisor, or the host that executes the run, while it lives
 //                 heartbeat           8-byte counter, little-endian, overwritten by the supervisor
@@ -39,6 +40,7 @@ class RunLayout {
   std::string Journal() const { return root_ + "/journal"; }
   std::string JournalLock() const { return root_ + "/journal.lock"; }
   std::string Images() const { return root_ + "/images"; }
+  std::string Inputs() const { return root_ + "/inputs"; }
   std::string Lock() const { return root_ + "/lock"; }
   std::string Heartbeat() const { return root_ + "/heartbeat"; }
   std::string Bell() const { return root_ + "/bell"; }
@@ -75,6 +77,10 @@ class Layout {
   std::string Lock() const { return root_ + "/workspace.lock"; }
   std::string Objects() const { return root_ + "/objects"; }
   std::string Environments() const { return root_ + "/environments"; }
+  // What URLs gave, by the SHA-256 of what arrived, shared by runs: <sha256>, and <sha256>.lock, held shared by who
+  // uses it and exclusively by who makes or removes it; its time is that of the last use.
+  std::string Downloads() const { return root_ + "/cache/downloads"; }
+  std::string Unpacked() const { return root_ + "/cache/unpacked"; }
   EnvironmentLayout Environment(std::string_view hash) const {
     return EnvironmentLayout(Environments() + "/" + std::string(hash));
   }

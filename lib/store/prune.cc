@@ -15,8 +15,9 @@
 namespace trainyard {
 namespace {
 
+constexpr std::string_view kLockEnding = ".lock";
 constexpr int64_t kOrphanGraceMs = 3600 * 1000;
-constexpr int64_t kIndexLifeMs = int64_t{30} * 86400 * 1000;
+constexpr int64_t kCacheLifeMs = int64_t{30} * 86400 * 1000;
 
 uint64_t TreeBytes(const std::string &path) {
   uint64_t bytes = 0;
@@ -163,14 +164,31 @@ void PruneObjects(Store *store, const PruneRequest &request, PruneReport *report
   report->objects = {garbage.count, garbage.bytes, garbage.names};
 }
 
-// What is known of source directories that nobody has submitted for long. It can be had again, so it is no loss to
-// report.
+// What nobody has used for long and can be had again, so it is no loss to report: what is known of source directories.
 void PruneIndexes(Store *store, const PruneRequest &request) {
   const std::string root = store->layout().Root() + "/cache/snapshots";
   if (request.dry_run || !IsDirectory(root)) return;
   for (const DirEntry &entry : ListDir(root)) {
     const auto info = Stat(root + "/" + entry.name, false);
-    if (info && info->modified_ms < NowUnixMs() - kIndexLifeMs) RemoveFile(root + "/" + entry.name);
+    if (info && info->modified_ms < NowUnixMs() - kCacheLifeMs) RemoveFile(root + "/" + entry.name);
+  }
+}
+
+// And what URLs gave.
+void PruneDownloads(Store *store, const PruneRequest &request) {
+  if (request.dry_run) return;
+  for (const std::string &root : {store->layout().Downloads(), store->layout().Unpacked()}) {
+    if (!IsDirectory(root)) continue;
+    for (const DirEntry &entry : ListDir(root)) {
+      if (!entry.name.ends_with(kLockEnding)) continue;
+      const std::string path = root + "/" + entry.name;
+      const auto info = Stat(path, false);
+      if (!info || info->modified_ms >= NowUnixMs() - kCacheLifeMs) continue;
+      const UniqueFd lock = OpenFile(path, O_RDWR);
+      if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) continue;  // in use
+      const std::string data = path.substr(0, path.size() - kLockEnding.size());
+      for (const char *ending : {"", ".part", ".archive", ".archive.part", ".tmp"}) RemoveTree(data + ending);
+    }
   }
 }
 
@@ -184,6 +202,7 @@ PruneReport Prune(Store *store, const PruneRequest &request) {
   PruneEnvironments(store, request, &report);
   if (request.objects) PruneObjects(store, request, &report, kept);
   PruneIndexes(store, request);
+  PruneDownloads(store, request);
   return report;
 }
 

@@ -150,6 +150,20 @@ CREATE TABLE environments (
   definition TEXT NOT NULL,
   PRIMARY KEY (name, version)
 ) WITHOUT ROWID;
+
+CREATE TABLE datastores (name TEXT PRIMARY KEY, directory TEXT NOT NULL, created_ms INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE data_names (name TEXT PRIMARY KEY, last_version INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE data_assets (
+  name TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  created_ms INTEGER NOT NULL,
+  description TEXT NOT NULL,
+  tags TEXT NOT NULL,
+  PRIMARY KEY (name, version)
+) WITHOUT ROWID;
 )sql";
 
 const std::vector<Migration> &SchemaMigrations() {

@@ -29,7 +29,6 @@ constexpr size_t kMaxWarnings = 20;
 // A walk that has gone so far beyond the limit is not going to end within it: "/" as the source directory.
 constexpr uint64_t kHopeless = 100;
 constexpr uint64_t kHopelessAtLeast = 200000;
-constexpr int kMaxLinks = 40;  // as many as the kernel follows
 
 struct Name {
   std::string name;
@@ -48,40 +47,6 @@ const char *SpecialName(mode_t mode) {
   if (S_ISSOCK(mode)) return "a socket";
   if (S_ISFIFO(mode)) return "a pipe";
   return "a device";
-}
-
-// Whether a relative symlink's way, as the kernel would take it, goes above the root at any point. A way that ends
-// nowhere may stay: the link is as broken in the copy as it was.
-bool LeavesRoot(const std::string &root, const std::string &link, const std::string &target) {
-  std::vector<std::string> at;
-  for (const std::string_view part : Split(link, '/')) at.emplace_back(part);
-  at.pop_back();
-  std::vector<std::string> rest;  // reversed: the next part is the last
-  const auto follow = [&rest](const std::string &text) {
-    const auto parts = Split(text, '/');
-    rest.insert(rest.end(), parts.rbegin(), parts.rend());
-  };
-  if (target.starts_with('/')) return true;
-  follow(target);
-  for (int links = 0; !rest.empty();) {
-    const std::string part = std::move(rest.back());
-    rest.pop_back();
-    if (part.empty() || part == ".") continue;
-    if (part == "..") {
-      if (at.empty()) return true;
-      at.pop_back();
-      continue;
-    }
-    at.push_back(part);
-    std::array<char, PATH_MAX> next;
-    const ssize_t size = readlink((root + "/" + Join(at, "/")).c_str(), next.data(), next.size());
-    if (size < 0) continue;  // no symlink, or nothing
-    if (size > 0 && next[0] == '/') return true;
-    if (++links > kMaxLinks) return false;  // goes round in circles
-    at.pop_back();
-    follow({next.data(), static_cast<size_t>(size)});
-  }
-  return false;
 }
 
 class Walk {
@@ -225,7 +190,7 @@ class Walk {
     }
     const std::string target(text.data(), static_cast<size_t>(size));
     const std::string shown = SanitizeUtf8(target);
-    if (!IsValidUtf8(target) || LeavesRoot(root_, path, target)) {
+    if (!IsValidUtf8(target) || SymlinkLeaves(root_, path, target)) {
       const bool inside = target.starts_with(root_ + "/");
       throw Error::InvalidArgument(
           "the symlink '" + path + "' in '" + root_ + "' leads to '" + shown + "', " +

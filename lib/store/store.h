@@ -6,6 +6,7 @@
 #include <string>
 
 #include "store/compute_store.h"
+#include "store/data_store.h"
 #include "store/database.h"
 #include "store/environment_store.h"
 #include "store/layout.h"
@@ -27,7 +28,8 @@ class Store {
         metrics_(&database_),
         objects_(layout_),
         models_(&database_, &objects_),
-        environments_(&database_) {}
+        environments_(&database_),
+        data_(&database_) {}
   static std::shared_ptr<Store> Open(const std::string &root, const DatabaseOptions &options = {}) {
     return std::make_shared<Store>(root, options);
   }
@@ -41,6 +43,7 @@ class Store {
   ObjectStore &objects() { return objects_; }
   ModelStore &models() { return models_; }
   EnvironmentStore &environments() { return environments_; }
+  DataStore &data() { return data_; }
 
  private:
   Layout layout_;
@@ -51,6 +54,7 @@ class Store {
   ObjectStore objects_;
   ModelStore models_;
   EnvironmentStore environments_;
+  DataStore data_;
 };
 
 }  // namespace trainyard

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -22,6 +23,7 @@
 
 #include "util/error.h"
 #include "util/random.h"
+#include "util/text.h"
 
 namespace trainyard {
 namespace {
@@ -74,6 +76,8 @@ void ListTreeInto(const std::string &root, const std::string &relative, std::vec
 // Global because the workspace asks for its file system in its constructor; tests only.
 std::mutex g_kind_mutex;
 std::function<FileSystemKind(const std::string &)> g_kind_answer;
+
+constexpr int kMaxLinks = 40;  // as many as the kernel follows
 
 struct KnownFileSystem {
   uint32_t magic;
@@ -343,14 +347,15 @@ uint64_t CopyFd(int from, int to, const std::string &from_path, const std::strin
   return total;
 }
 
-void CopyTree(const std::string &from, const std::string &to) {
+void CopyTree(const std::string &from, const std::string &to, const std::function<bool()> &go_on) {
   MakeDirs(to);
   for (const DirEntry &entry : ListDir(from)) {
+    if (go_on && !go_on()) throw Error(Status::kCanceled, "canceled while '" + from + "' was copied");
     const std::string source = from + "/" + entry.name;
     const std::string target = to + "/" + entry.name;
     switch (entry.kind) {
       case FileInfo::Kind::kDirectory:
-        CopyTree(source, target);
+        CopyTree(source, target, go_on);
         break;
       case FileInfo::Kind::kFile:
         CopyFile(source, target);
@@ -406,6 +411,38 @@ bool IsSafeRelativePath(std::string_view path) {
     start = end + 1;
   }
   return path.back() != '/';
+}
+
+bool SymlinkLeaves(const std::string &root, const std::string &link, const std::string &target) {
+  std::vector<std::string> at;
+  for (const std::string_view part : Split(link, '/')) at.emplace_back(part);
+  at.pop_back();
+  std::vector<std::string> rest;  // reversed: the next part is the last
+  const auto follow = [&rest](const std::string &text) {
+    const auto parts = Split(text, '/');
+    rest.insert(rest.end(), parts.rbegin(), parts.rend());
+  };
+  if (target.starts_with('/')) return true;
+  follow(target);
+  for (int links = 0; !rest.empty();) {
+    const std::string part = std::move(rest.back());
+    rest.pop_back();
+    if (part.empty() || part == ".") continue;
+    if (part == "..") {
+      if (at.empty()) return true;
+      at.pop_back();
+      continue;
+    }
+    at.push_back(part);
+    std::array<char, PATH_MAX> next;
+    const ssize_t size = readlink((root + "/" + Join(at, "/")).c_str(), next.data(), next.size());
+    if (size < 0) continue;  // no symlink, or nothing
+    if (size > 0 && next[0] == '/') return true;
+    if (++links > kMaxLinks) return false;  // goes round in circles
+    at.pop_back();
+    follow({next.data(), static_cast<size_t>(size)});
+  }
+  return false;
 }
 
 FileSystemKind GetFileSystemKind(const std::string &path) {

@@ -91,8 +91,9 @@ bool IsDirectory(const std::string &path);
 void CopyFile(const std::string &from, const std::string &to, bool replace = false);
 // Content only, between descriptors at offset 0; returns the number of bytes.
 uint64_t CopyFd(int from, int to, const std::string &from_path, const std::string &to_path);
-// Directories, files, symlinks (as symlinks); anything else is skipped.
-void CopyTree(const std::string &from, const std::string &to);
+// Directories, files, symlinks (as symlinks); anything else is skipped. `go_on` is asked before each of them; false
+// ends it with Error kCanceled.
+void CopyTree(const std::string &from, const std::string &to, const std::function<bool()> &go_on = nullptr);
 
 std::string JoinPath(std::string_view directory, std::string_view name);
 std::string ParentPath(std::string_view path);  // "/a/b" -> "/a"; "b" -> "."
@@ -100,6 +101,10 @@ std::string BaseName(std::string_view path);
 std::string AbsolutePath(const std::string &path);  // lexically normal; need not exist
 // Relative, not empty, no NUL, no "..", no "." or empty part: cannot leave the directory it is joined to.
 bool IsSafeRelativePath(std::string_view path);
+
+// Whether the way of the symlink `link` (relative to `root`) to `target`, as the kernel would take it through other
+// links, goes above the root at any point. An absolute one does. One that ends nowhere may stay inside.
+bool SymlinkLeaves(const std::string &root, const std::string &link, const std::string &target);
 
 struct FileSystemKind {
   bool network = false;

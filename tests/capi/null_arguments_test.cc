@@ -78,6 +78,8 @@ constexpr bool kBound = false;
 template <>
 constexpr bool kBound<ty_workspace *> = true;
 template <>
+constexpr bool kBound<const ty_workspace *> = true;
+template <>
 constexpr bool kBound<ty_run *> = true;
 template <>
 constexpr bool kBound<ty_event_stream *> = true;
@@ -167,6 +169,7 @@ class NullArguments : public WorkspaceTest {
     AddWorkspace();
     AddDistribution();
     AddJob();
+    AddData();
     AddRun();
     AddMetric();
     AddHostAndChildRun();
@@ -266,11 +269,32 @@ class NullArguments : public WorkspaceTest {
     table.Add("ty_job_set_time_limit", &ty_job_set_time_limit, In("job", jb), Any(int64_t{1000}));
     table.Add("ty_job_set_retries", &ty_job_set_retries, In("job", jb), Any(1), In("never_exit_codes", &exit_code),
               Any(size_t{1}));
+    table.Add("ty_job_add_input", &ty_job_add_input, In("job", jb), In("name", "n"), In("source", "/"),
+              Any(int32_t{TY_INPUT_LINK}));
     table.Add("ty_job_set_snapshot_limits", &ty_job_set_snapshot_limits, In("job", jb), Any(uint64_t{0}),
               Any(uint64_t{0}));
     table.Add("ty_job_set_tag", &ty_job_set_tag, In("job", jb), In("key", "k"), Any(nullptr));
     table.Add("ty_job_validate", &ty_job_validate, In("workspace", workspace.get()), In("job", jb),
               Out("out_report_json", &text));
+  }
+
+  void AddData() {
+    const ty_workspace *ws = workspace.get();
+    table.Add("ty_datastore_register", &ty_datastore_register, In("workspace", ws), In("name", "d"),
+              In("directory", "/"));
+    table.Add("ty_datastore_get", &ty_datastore_get, In("workspace", ws), In("name", "d"), Out("out_directory", &text));
+    table.Add("ty_datastore_list", &ty_datastore_list, In("workspace", ws), Out("out_names", &list));
+    table.Add("ty_datastore_delete", &ty_datastore_delete, In("workspace", ws), In("name", "d"));
+    table.Add("ty_datastore_upload", &ty_datastore_upload, In("workspace", ws), In("name", "d"),
+              In("path", location.c_str()), Any(nullptr), Any(0));
+    table.Add("ty_data_register", &ty_data_register, In("workspace", ws), In("name", "a"), In("source", "/"),
+              Any(nullptr), OptionalOut(&version));
+    table.Add("ty_data_get", &ty_data_get, In("workspace", ws), In("name", "a"), Any(int64_t{0}),
+              Out("out_json", &text));
+    table.Add("ty_data_delete", &ty_data_delete, In("workspace", ws), In("name", "a"), Any(int64_t{1}));
+    table.Add("ty_data_list", &ty_data_list, In("workspace", ws), Out("out_names", &list));
+    table.Add("ty_data_list_versions", &ty_data_list_versions, In("workspace", ws), In("name", "a"),
+              Out("out_versions", &list));
   }
 
   void AddRun() {
@@ -557,6 +581,7 @@ class NullArguments : public WorkspaceTest {
   ty_predictor *predictor_out = nullptr;
   ty_prediction *prediction_out = nullptr;
   int32_t number = 0;
+  int64_t version = 0;
   size_t size = 0;
   double value = 0;
 };

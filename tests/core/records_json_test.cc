@@ -60,6 +60,22 @@ TEST(RunFilter, NamesWhatIsWrong) {
   EXPECT_THAT(message(R"({"kinds":["trian"]})"), HasSubstr("did you mean 'train'?"));
 }
 
+TEST(Lineage, NamesTheData) {
+  RunRecord run;
+  run.id = "r";
+  run.job_json =
+      R"({"arguments":["--to","azureml://datastores/s/paths/out"],"variables":{"D":"azureml://datastores/s/paths/d"},
+    "inputs":{"set":{"source":"azureml:set:2","mode":"link","location":"/data/set"},
+              "url":{"source":"https://host/a","mode":"link","location":"https://host/a"}}})";
+  run.properties["trainyard.input.url.sha256"] = "abc";
+  const Json lineage = LineageOf(run);
+  EXPECT_EQ(lineage.Get("inputs").Get("set").GetString("source"), "azureml:set:2");
+  EXPECT_EQ(lineage.Get("inputs").Get("set").GetString("location"), "/data/set");
+  EXPECT_EQ(lineage.Get("inputs").Get("url").GetString("sha256"), "abc");
+  EXPECT_THAT(lineage.Get("data").GetStringList("references"),
+              testing::ElementsAre("azureml://datastores/s/paths/d", "azureml://datastores/s/paths/out"));
+}
+
 TEST(MetricQuery, ReadsEveryCondition) {
   const MetricQuery query =
       MetricQueryFromJson(R"({"rank":1,"first_step":2,"last_step":3,"offset":4,"limit":5,"downsample_to":6})");

@@ -102,6 +102,22 @@ TEST_F(ContainerTest, RanksFindTheirRunInTheContainer) {
   EXPECT_THAT(BuildLog(run.id), Not(HasSubstr("hidden-value")));
 }
 
+TEST_F(ContainerTest, InputsAreMountedReadOnly) {
+  MakeDirs(Path("data"));
+  WriteFileAtomic(Path("data/1.txt"), "one\n");
+  Job job = Shell(
+      "cat ${{inputs.in}}/1.txt $own/1.txt; echo x > $own/1.txt && cat $own/1.txt; "
+      "echo x > $in/1.txt || echo refused",
+      Image());
+  job.inputs["in"].source = Path("data");
+  job.inputs["own"].source = Path("data");
+  job.inputs["own"].mode = JobInput::Mode::kDownload;
+  const RunRecord run = Run(job);
+  ASSERT_EQ(run.state, RunState::kCompleted) << run.error.message << "\n" << Log(run.id);
+  EXPECT_THAT(Log(run.id), testing::AllOf(HasSubstr("one\none\nx\n"), HasSubstr("refused\n")));
+  EXPECT_EQ(ReadFile(Path("data/1.txt")), "one\n");
+}
+
 TEST_F(ContainerTest, ADockerfileIsBuiltOnceAndTheImageReused) {
   Environment environment = Image();
   environment.dockerfile = "RUN echo made > /made\n";

@@ -83,6 +83,18 @@ class LocalDriver : public Driver, public std::enable_shared_from_this<LocalDriv
   void DeleteEnvironment(const std::string &name, const std::string &version) override;
   std::string BuildEnvironment(const Environment &environment, int log) override;
 
+  void RegisterDatastore(const std::string &name, const std::string &directory) override;
+  std::string DatastoreDirectory(const std::string &name) override;
+  std::vector<std::string> ListDatastores() override;
+  void DeleteDatastore(const std::string &name) override;
+  void UploadToDatastore(const std::string &name, const std::string &path, const std::string &target,
+                         bool overwrite) override;
+  DataAsset RegisterData(const DataAsset &asset) override;
+  DataAsset GetData(const std::string &name, int64_t version) override;
+  void DeleteData(const std::string &name, int64_t version) override;
+  std::vector<std::string> ListData() override;
+  std::vector<int64_t> ListDataVersions(const std::string &name) override;
+
   std::string Prune(const PrunePolicy &policy) override;
 
  private:

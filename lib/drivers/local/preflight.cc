@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "core/data_reference.h"
 #include "drivers/local/git_source.h"
 #include "drivers/local/needs.h"
 #include "util/error.h"
@@ -15,8 +16,6 @@
 
 namespace trainyard {
 namespace {
-
-constexpr const char *kPathSettings[] = {"data.directory", "data.train_directory", "data.validation_directory"};
 
 void CheckDirectory(const std::string &path, const std::string &what) {
   if (!PathExists(path)) throw Error::NotFound(what + " '" + path + "' does not exist", {{"path", path}});
@@ -100,10 +99,18 @@ void CheckLauncher(const Job &job) {
                         {{"path", "mpirun"}});
 }
 
-void CheckTraining(const TrainConfig &config, Store *store) {
-  for (const char *key : kPathSettings) {
-    if (const std::string &path = config.GetString(key); !path.empty())
-      CheckDirectory(path, std::string("'") + key + "':");
+// What is in an input that is fetched when the run starts cannot be looked at before.
+void CheckTraining(const Job &job, Store *store) {
+  const TrainConfig &config = *job.train;
+  for (const char *key : kDataDirectories) {
+    const std::string text = config.GetString(key);
+    if (IsDatastoreReference(text)) {
+      throw Error::InvalidArgument(std::string("'") + key + "': give the job '" + text +
+                                       "' as an input (ty_job_add_input), and name it here: ${{inputs.NAME}}",
+                                   {{"key", key}});
+    }
+    const auto path = text.empty() ? std::nullopt : PathInInputs(job, text);
+    if (path) CheckDirectory(*path, std::string("'") + key + "':");
   }
   const WeightsSource weights = ParseWeights(config.GetString("model.weights"));
   if (weights.kind == WeightsSource::Kind::kFile) {
@@ -120,12 +127,32 @@ void CheckTraining(const TrainConfig &config, Store *store) {
 void ResolvePaths(Job *job) {
   if (!job->source_directory.empty()) job->source_directory = AbsolutePath(job->source_directory);
   if (!job->train) return;
-  for (const char *key : kPathSettings) {
-    if (const std::string path = job->train->GetString(key); !path.empty())
+  for (const char *key : kDataDirectories) {
+    const std::string path = job->train->GetString(key);
+    if (!path.empty() && !path.starts_with("${{") && !IsDatastoreReference(path))
       job->train->SetString(key, AbsolutePath(path));
   }
   const WeightsSource weights = ParseWeights(job->train->GetString("model.weights"));
   if (weights.kind == WeightsSource::Kind::kFile) job->train->SetString("model.weights", AbsolutePath(weights.path));
+}
+
+std::optional<std::string> PathInInputs(const Job &job, const std::string &text) {
+  const std::string unknown(1, '\0');  // is in no path
+  std::map<std::string, std::string> paths;
+  for (const auto &[name, input] : job.inputs) paths[name] = input.IsUrl() ? unknown : input.location;
+  std::string path = ExpandInputs(text, paths);
+  if (path.find(unknown) != std::string::npos) return std::nullopt;
+  return path;
+}
+
+bool FindTrainingData(Job *job) {
+  bool found = true;
+  for (const char *key : kDataDirectories) {
+    const auto path = PathInInputs(*job, job->train->GetString(key));
+    if (path) job->train->SetString(key, *path);
+    found = found && path;
+  }
+  return found;
 }
 
 void CheckBeforeSubmit(const Job &job, Store *store) {
@@ -134,7 +161,7 @@ void CheckBeforeSubmit(const Job &job, Store *store) {
   CheckLauncher(job);
   switch (job.kind) {
     case RunKind::kTrain:
-      return CheckTraining(*job.train, store);
+      return CheckTraining(job, store);
     case RunKind::kScript:
       return CheckScript(job);
     default:

@@ -1,13 +1,20 @@
 // What can be known of a job before it starts. Thread-safe.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "core/job.h"
 #include "store/snapshot.h"
 #include "store/store.h"
+#include "util/error.h"
 
 namespace trainyard {
+
+// The settings of a training that name its data: directories, or ${{inputs.NAME}} and a path below it.
+inline constexpr const char *kDataDirectories[] = {"data.directory", "data.train_directory",
+                                                   "data.validation_directory"};
 
 // Makes every local path in the job absolute: the run starts in another directory.
 void ResolvePaths(Job *job);
@@ -18,6 +25,18 @@ void CheckBeforeSubmit(const Job &job, Store *store);
 // The name of the Python that runs the job's script where no environment brings one: from the ranks' PATH. Error
 // kNotFound when there is none.
 std::string FindPython(const Job &job);
+
+// A text with ${{inputs.NAME}} as a path; nullopt when the input is fetched when the run starts. Error kInvalidArgument
+// for an input that the job does not have.
+std::optional<std::string> PathInInputs(const Job &job, const std::string &text);
+// Puts paths in the place of inputs in a training's settings. False: some of its data is fetched when the run starts.
+bool FindTrainingData(Job *job);
+
+// Makes the sources of the job's inputs mean the same wherever and whenever the run starts, and finds their locations.
+// Answers what is wrong with them, and with the datastores that the job's texts name: all of it, not the first alone.
+std::vector<Error> SettleInputs(Job *job, Store *store);
+// Throws them as one, with the status of the first; nothing when there are none.
+void ThrowAll(const std::vector<Error> &problems);
 
 // How the job's source directory is taken.
 SnapshotRequest SnapshotOf(const Job &job, Store *store);

@@ -17,6 +17,7 @@
 #include "util/fs.h"
 #include "util/log.h"
 #include "util/process.h"
+#include "util/url.h"
 
 namespace trainyard {
 namespace {
@@ -61,6 +62,9 @@ void StartSupervisor(const std::string &runner, const std::string &workspace, co
   for (const auto &[name, value] : job.secrets) secrets.Set(name, value);
   if (job.environment_definition && !job.environment_definition->registry.password.empty())
     secrets.Set(kRegistryPasswordSecret, job.environment_definition->registry.password);
+  for (const auto &[name, input] : job.inputs) {
+    if (HasCredentials(input.location)) secrets.Set(kInputUrlSecret + name, input.location);
+  }
   command.input = secrets.Dump();
   SpawnDetached(command);
 }
@@ -75,12 +79,14 @@ RunRecord LocalDriver::Submit(const std::string &experiment, const Job &requeste
   ResolveEnvironment(&job, &warnings);
   for (const std::string &warning : warnings) Log(LogLevel::kWarning, warning);
   ResolvePaths(&job);
+  const std::vector<Error> problems = SettleInputs(&job, store().get());
   const std::string runner = RunnerPath();
   if (!job.run_id.empty()) {
     // The same job under the same id is the same run: nothing is checked or started again.
     if (const auto existing = store()->runs().Find(job.run_id); existing && existing->job_hash == job.Hash())
       return *existing;
   }
+  ThrowAll(problems);
   CheckBeforeSubmit(job, store().get());
   if (job.environment_definition) CheckEnvironment(*job.environment_definition);
   const JobNeeds needs = NeedsOf(job, store().get());

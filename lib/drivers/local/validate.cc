@@ -51,6 +51,7 @@ std::string LocalDriver::Validate(const Job &requested) {
     ResolveEnvironment(&job, &notes);
     for (const std::string &note : notes) warnings.Append(note);
     ResolvePaths(&job);
+    for (const Error &problem : SettleInputs(&job, store().get())) problems.Append(problem.what());
     CheckBeforeSubmit(job, store().get());
     if (job.environment_definition) CheckEnvironment(*job.environment_definition);
     for (const std::string &warning : NeedsWarnings(job, NeedsOf(job, store().get()))) warnings.Append(warning);
@@ -64,7 +65,9 @@ std::string LocalDriver::Validate(const Job &requested) {
     if (error.status() == Status::kRuntime) throw;
     problems.Append(error.what());
   }
-  if (job.train && problems.size() == 0) {
+  if (job.train && problems.size() == 0 && !FindTrainingData(&job)) {
+    warnings.Append("the data is an input that is downloaded when the run starts: its content was not looked at");
+  } else if (job.train && problems.size() == 0) {
     training = EngineReport(job, store().get());
     MoveLines(&training, "problems", &problems);
     MoveLines(&training, "warnings", &warnings);

@@ -72,7 +72,7 @@ void BuildTools::Say(const std::string &line) const {
 }
 
 BuildTools::Result BuildTools::Run(const std::vector<std::string> &command, const Options &options) {
-  if (!go_on_()) throw Error(Status::kCanceled, "canceled while the environment was made");
+  if (!go_on_()) throw Error(Status::kCanceled, "canceled while the run was prepared");
   if (!options.quiet) Say("$ " + Join(command, " "));
   const UniqueFd log = OpenLog(log_);
   const UniqueFd own(memfd_create("trainyard-output", MFD_CLOEXEC));
@@ -98,7 +98,7 @@ BuildTools::Result BuildTools::Run(const std::vector<std::string> &command, cons
             return FindProcessTree(RunTreeQuery(marker_, 0));
           },
           kGrace);
-      throw Error(Status::kCanceled, "canceled while the environment was made");
+      throw Error(Status::kCanceled, "canceled while the run was prepared");
     }
     pollfd entry{pidfd.get(), POLLIN, 0};
     poll(&entry, pidfd.valid() ? 1 : 0, pidfd.valid() ? kLookEveryMs : 10);

@@ -1,5 +1,5 @@
-// The programs that make environments: pip, conda, container engines. What they print goes to one log; they end with
-// the run they work for. Thread rule: one thread at a time, which lives as long as what it runs.
+// The programs that prepare a run: pip, conda, container engines, the unpacker of archives. What they print goes to one
+// log; they end with the run they work for. Thread rule: one thread at a time, which lives as long as what it runs.
 #pragma once
 
 #include <functional>

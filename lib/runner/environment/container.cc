@@ -215,7 +215,15 @@ std::vector<std::string> ContainerCommand(const ContainerRun &container, const C
   if (share.memory_bytes > 0) Add(&command, {"--memory", std::to_string(share.memory_bytes) + "b"});
   Add(&command, {"--workdir", request.working_directory});
   Add(&command, {"--volume", share.run_directory + ":" + share.run_directory});
-  for (const std::string &path : share.read_only) Add(&command, {"--volume", path + ":" + path + ":ro"});
+  for (const std::string &path : share.read_only) {
+    if (path.find(':') != std::string::npos) {
+      throw Error::InvalidArgument("'" + path +
+                                       "' cannot be shown to a container, whose engine ends a path at ':': "
+                                       "rename it, or make the input one that is downloaded",
+                                   {{"path", path}});
+    }
+    Add(&command, {"--volume", path + ":" + path + ":ro"});
+  }
   if (const std::string python = RuntimeDirectory() + "/python"; IsDirectory(python))
     Add(&command, {"--volume", python + ":" + python + ":ro"});
   // By name alone: the value is that of the engine's own environment, which the launcher has made for this rank.

@@ -166,8 +166,10 @@ print(run.id)
     def test_inputs_by_name(self):
         self.write("data/a.csv", "x,y\n1,2\n3,4\n")
         self.write("data/sub/b.csv", "x,y\n5,6\n")
-        for variable in ("training_data", "AZUREML_DATAREFERENCE_training_data"):
-            self.script("inputs.py", variables={variable: self.path("data")})
+        for mode in ("link", "download"):
+            run = self.script("inputs.py", inputs={"training_data": {"source": self.path("data"), "mode": mode}})
+            self.assertEqual(run.record()["job"]["inputs"]["training_data"]["location"], self.path("data"))
+        self.script("inputs.py", variables={"training_data": self.path("data")})
 
     def test_several_ranks(self):
         run = self.code("""

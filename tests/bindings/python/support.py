@@ -75,8 +75,10 @@ class RunTest(unittest.TestCase):
             file.write(text)
         return self.path(name)
 
-    def submit(self, *command, source=None, variables=(), secrets=(), processes=1, experiment="python", description=None):
+    def submit(self, *command, source=None, variables=(), secrets=(), processes=1, experiment="python", inputs=None, description=None):
         description = dict(description or {"kind": "command", "command": list(command)}, schema_version=1, variables=dict(variables))
+        if inputs:
+            description["inputs"] = inputs
         if source is not None:
             description["source_directory"] = source
         if processes > 1:

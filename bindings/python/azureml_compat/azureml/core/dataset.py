@@ -8,7 +8,7 @@ from azureml.core._local import elsewhere
 from azureml.exceptions import UserErrorException
 
 # How a job's input is told to its ranks: the variable named as the input, or one of these before the name.
-_PREFIXES = ("TRAINYARD_INPUT_", "AZURE_ML_INPUT_", "AZUREML_DATAREFERENCE_", "")
+_PREFIXES = ("AZURE_ML_INPUT_", "AZUREML_DATAREFERENCE_", "")
 
 
 def input_path(name):
@@ -81,7 +81,7 @@ class Data(str):
         return frames[0] if len(frames) == 1 else pandas.concat(frames, ignore_index=True)
 
     def register(self, *_, **__):
-        raise elsewhere("Dataset.register", "data assets are registered by the program that submits (ty_workspace_register_data)")
+        raise elsewhere("Dataset.register", "data assets are registered by the program that submits (ty_data_register)")
 
 
 class _Mounted:
