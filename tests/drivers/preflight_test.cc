@@ -93,6 +93,30 @@ TEST_F(PreflightTest, TrainingDataAndWeightsMustBeThere) {
   EXPECT_NE(message.find("data.directory"), std::string::npos) << message;
 }
 
+TEST_F(PreflightTest, TrainingDataMayBeAnInput) {
+  MakeDirs(directory.path() + "/set/train");
+  Job job;
+  job.kind = RunKind::kTrain;
+  job.train = TrainConfig();
+  job.train->SetString("data.directory", "${{inputs.set}}/train");
+  EXPECT_EQ(Check(job), Status::kInvalidArgument);  // there is no such input
+  job.inputs["set"].location = directory.path() + "/set";
+  ResolvePaths(&job);
+  EXPECT_EQ(Check(job), Status::kOk);
+  Job local = job;
+  EXPECT_TRUE(FindTrainingData(&local));
+  EXPECT_EQ(local.train->GetString("data.directory"), directory.path() + "/set/train");
+  job.train->SetString("data.directory", "${{inputs.set}}/none");
+  EXPECT_EQ(Check(job), Status::kNotFound);
+  // What is fetched when the run starts cannot be looked at.
+  job.inputs["set"].location = "https://host/set.zip";
+  EXPECT_EQ(Check(job), Status::kOk);
+  EXPECT_FALSE(FindTrainingData(&job));
+  job.train->SetString("data.directory", "azureml://datastores/s/paths/set");
+  EXPECT_EQ(Check(job), Status::kInvalidArgument);
+  EXPECT_NE(message.find("ty_job_add_input"), std::string::npos) << message;
+}
+
 TEST_F(PreflightTest, PathsBecomeAbsolute) {
   char *here = getcwd(nullptr, 0);
   const std::string current = here;
