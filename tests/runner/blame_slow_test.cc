@@ -28,7 +28,7 @@ class BlameTest : public BlameFixture<RunTest>, public testing::WithParamInterfa
 };
 
 TEST_P(BlameTest, TheRankThatBrokeItIsNamed) {
-  ExpectRankTwoNamed(GetParam().name, [](int32_t number) {
+  ExpectRankTwoNamed(GetParam().name, 100, [](int32_t number) {
     const bool at_the_end = number % 2 == 1;
     Job job = Shell(kVictim + (at_the_end ? std::string("sleep 2; ") + kRaises : kRaises + std::string("sleep 2; ")) +
                     "exit 1");

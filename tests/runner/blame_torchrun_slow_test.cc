@@ -16,7 +16,8 @@ TEST_F(BlameTorchrunTest, TheRankThatBrokeItIsNamed) {
          "[ $RANK = 2 ] && { say 'ValueError: bad batch'; sleep 2; exit 1; }\n"
          "sleep 0.5; say 'RuntimeError: Connection closed by peer'; exit 1\n");
   const Job job = PerNode({"-m", "torch.distributed.run"}, {"--no-python", "sh", "worker.sh"});
-  ExpectRankTwoNamed("torchrun", [&](int32_t) { return job; });
+  // A torchrun takes seconds to come up: TRAINYARD_BLAME_RUNS=100 takes five minutes.
+  ExpectRankTwoNamed("torchrun", 20, [&](int32_t) { return job; });
 }
 
 }  // namespace
