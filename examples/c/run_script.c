@@ -51,7 +51,7 @@ static void show_metrics(const ty_run *run) {
 
 int main(int argc, char **argv) {
   const char *directory = "trainyard-workspace";
-  int nodes = 1, processes = 1, first = 3;
+  int nodes = 1, processes = 0, first = 3; /* processes of all nodes together; 0: one per node */
   for (; first + 1 < argc; first += 2) {
     if (strcmp(argv[first], "--workspace") == 0) {
       directory = argv[first + 1];
@@ -66,7 +66,8 @@ int main(int argc, char **argv) {
   if (argc < 3) {
     fprintf(stderr,
             "usage: run_script SOURCE_DIRECTORY SCRIPT [--workspace DIR] [--nodes N] [--processes N] "
-            "[ARGUMENT...]\n");
+            "[ARGUMENT...]\n"
+            "N processes in all, one per node by default; everything after the options is the script's\n");
     return 2;
   }
   ty_workspace *workspace = NULL;
@@ -75,7 +76,7 @@ int main(int argc, char **argv) {
   ty_job *job = NULL;
   check(ty_job_new_script(argv[1], argv[2], &job, &error), "job");
   for (int i = first; i < argc; ++i) check(ty_job_add_argument(job, argv[i], &error), "argument");
-  if (processes > 1 || nodes > 1) {
+  if (processes > 0 || nodes > 1) {
     ty_distribution *distribution = NULL;
     check(ty_distribution_new_pytorch(processes, nodes, &distribution, &error), "distribution");
     check(ty_job_set_distribution(job, distribution, &error), "distribution");

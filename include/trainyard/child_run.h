@@ -1,8 +1,8 @@
 /*
  * trainyard/child_run.h: runs inside a run, to any depth. A child's record names its parent and its root, the run at
  * the top (a run without a parent is its own root); both are fixed when it is made. Cancelling a run cancels all its
- * descendants; failing or completing it leaves them to themselves. Deleting it leaves them, too. From inside a rank
- * these calls open the workspace's database.
+ * descendants; failing or completing it leaves them to themselves. Deleting it deletes them, see ty_run_delete. From
+ * inside a rank these calls open the workspace's database.
  *
  * Threads: all calls on one run may run concurrently.
  */

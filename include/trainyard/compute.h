@@ -34,7 +34,8 @@ TY_API ty_status ty_compute_get(ty_workspace *workspace, const char *name, ty_co
  * @param workspace      where
  * @param name           1 to 32 of letters, digits and '-', starting with a letter
  * @param settings_json  NULL for all defaults, or an object with any of: "kind" ("local" or "mpi", default local),
- * "size" (a name for people), "slots" (of each node: processes, or CPUs asked for, at a time; default 1), "gpus" (of
+ * "size" (a name for people), "slots" (of each node: processes, or CPUs asked for, at a time; default 1;
+ * a run that wants more of a node takes all that it has), "gpus" (of
  * each node, default 0; those of this machine are shared out to the nodes), "min_nodes" (default 0), "max_nodes"
  * (default 1, at most 128), "idle_ms" (default 30 min), "low_priority" (bool, default false: its runs are preemptible,
  * see ty_job_set_preemptible), and for kind mpi "hostfile" (a path; its hosts are the nodes) and "mpirun_options"

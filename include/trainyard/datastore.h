@@ -2,11 +2,13 @@
  * trainyard/datastore.h: where data is. A datastore is a named directory; a data asset is a named, versioned reference
  * to data. A reference is a text:
  *
- *   azureml://datastores/NAME/paths/PATH   in a datastore; means the same on Azure ML
+ *   azureml://datastores/NAME/paths/PATH   in a datastore; means the same on Azure ML (also in its long form,
+ *                                          azureml://subscriptions/.../datastores/NAME/paths/PATH)
  *   azureml:NAME:VERSION, NAME:VERSION     a data asset; azureml:NAME@latest
  *   https://..., https://...#SHA256        a URL, and the hash (64 hexadecimal digits) that what arrives must have
- *   http://...#SHA256                      likewise; without a hash from this machine only: it may be changed on its
- * way file:///..., any other text            a local path
+ *   http://...#SHA256                      likewise; without a hash from this machine only, as others may change it
+ *   file:///...#SHA256                     likewise: fetched, checked, and unpacked when it is an archive
+ *   file:///..., any other text            a local path, used as it is
  *
  * Credentials in a URL (user:password@, a signature or token in its query) are used, but never kept: records, logs and
  * errors have "***" in their place.

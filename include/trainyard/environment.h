@@ -44,15 +44,15 @@ TY_API ty_status ty_environment_new(const char *name, ty_environment **out_envir
 /**
  * A registered environment, or one that comes with the library: "trainyard-pytorch-2.11-cpu",
  * "trainyard-pytorch-2.11-cuda", "trainyard-minimal". Names of Azure ML's PyTorch environments
- * ("AzureML-PyTorch-1.6-GPU", ...) give the nearest of these, and a warning in the library's log. Those that come with
- * the library cannot be changed: clone them.
+ * ("AzureML-PyTorch-1.6-GPU", ...) and AzureML-Minimal give the nearest of these, and a warning in the library's log.
+ * Those that come with the library cannot be changed: clone them.
  *
  * @param workspace        where
  * @param name             the environment
  * @param version          "1", "2", ...; NULL: the latest
  * @param out_environment  [out] free with ty_environment_free
  * @param err              [out, optional]
- * @return TY_OK, TY_ERR_NOT_FOUND (names the nearest), TY_ERR_RUNTIME, TY_ERR_IO
+ * @return TY_OK, TY_ERR_NOT_FOUND (names those there are), TY_ERR_RUNTIME, TY_ERR_IO
  * @since 0.1
  */
 TY_API ty_status ty_environment_get(const ty_workspace *workspace, const char *name, const char *version,

@@ -84,7 +84,8 @@ TY_API int32_t ty_run_state_is_final(ty_run_state state) TY_NOEXCEPT;
  * its way.
  *
  * @param workspace   where
- * @param experiment  the group of runs; made when it is new. 1 to 250 of letters, digits, '-', '_', '.'
+ * @param experiment  the group of runs; made when it is new. 1 to 250 of letters, digits, '-', '_', '.', starting with
+ * a letter or digit
  * @param job         what to run; may be changed or freed after the call
  * @param out_run     [out] free with ty_run_free
  * @param err         [out, optional]

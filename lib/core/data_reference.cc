@@ -72,8 +72,8 @@ DataReference ParseUrl(std::string_view text) {
   const size_t hash = text.rfind('#');
   reference.url = text.substr(0, hash);
   if (hash != std::string_view::npos) {
-    reference.sha256 = text.substr(hash + 1);
-    if (!IsSha256Hex(reference.sha256)) Refuse(text, "after '#' goes a SHA-256: 64 hexadecimal digits in lower case");
+    reference.sha256 = LowerAscii(text.substr(hash + 1));
+    if (!IsSha256Hex(reference.sha256)) Refuse(text, "after '#' goes a SHA-256: 64 hexadecimal digits");
   }
   const std::string host = HostOfUrl(reference.url);
   if (reference.url.starts_with("file:")) return reference;

@@ -125,9 +125,7 @@ ScriptLanguage LanguageOf(std::string_view script) {
 
 std::vector<std::string> Job::Command(const std::string &interpreter) const {
   std::vector<std::string> argv = command;
-  if (!shell_command.empty()) {
-    argv = {"/bin/sh", "-c", arguments.empty() ? shell_command : shell_command + " \"$@\"", "sh"};
-  }
+  if (!shell_command.empty()) argv = {"/bin/sh", "-c", shell_command, "sh"};
   if (kind == RunKind::kScript) {
     const ScriptLanguage language = LanguageOf(script);
     if (language == ScriptLanguage::kPython) argv = {interpreter, script};

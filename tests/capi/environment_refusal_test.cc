@@ -70,7 +70,7 @@ TEST_F(EnvironmentRefusalTest, OldNamesGiveTheNearestOfTodayAndAWarning) {
 TEST_F(EnvironmentRefusalTest, APythonThatIsNotHereNamesItsLineAndTheNearest) {
   const std::string message = Refusal(OfCondaFile("name: old\ndependencies:\n- python=3.6\n- pip:\n  - six\n"));
   EXPECT_TRUE(Has(message, "line 3 of the conda file asks for Python ('python=3.6')")) << message;
-  EXPECT_TRUE(Has(message, "the nearest that is is Python 3.")) << message;
+  EXPECT_TRUE(Has(message, "the nearest there is Python 3.")) << message;
 }
 
 TEST_F(EnvironmentRefusalTest, APyTorchThatDoesNotExistNamesItsLineAndTheNearest) {

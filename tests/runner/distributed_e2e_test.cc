@@ -95,7 +95,7 @@ INSTANTIATE_TEST_SUITE_P(Launchers, EverySpreadTest,
                          [](const auto &info) { return info.param.name; });
 
 TEST_F(DistributedTest, AShellExpandsItsOwnLineAndItsArgumentsAreExpandedForIt) {
-  Job job = Shell("echo $RANK \\$RANK '$RANK'", Distribution::PyTorch(2, 1));
+  Job job = Shell("echo $RANK \\$RANK '$RANK' \"$1\"; [ $# = 1 ]", Distribution::PyTorch(2, 1));
   job.arguments = {"$RANK of $WORLD_SIZE"};
   const RunRecord run = Run(job);
   EXPECT_EQ(LogOf(run.id, 1), "1 $RANK $RANK 1 of 2\n");

@@ -156,7 +156,7 @@ TEST_F(EnvironmentE2eTest, WhatCannotBeIsSaidBeforeAnythingStarts) {
   environment.conda_file = "name: old\ndependencies:\n- python=3.6\n- pip:\n  - six\n";
   EXPECT_THAT(Refusal(Shell("true", environment)),
               testing::AllOf(HasSubstr("line 3 of the conda file"), HasSubstr("python=3.6"),
-                             HasSubstr("nearest that is is Python 3.")));
+                             HasSubstr("nearest there is Python 3.")));
   environment.conda_file = "dependencies:\n- pip:\n  - torch==1.6.0\n";
   EXPECT_THAT(Refusal(Shell("true", environment)),
               testing::AllOf(HasSubstr("line 3 of the conda file"), HasSubstr("torch==1.6.0"), HasSubstr("nearest")));

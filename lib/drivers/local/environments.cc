@@ -81,7 +81,8 @@ Environment LocalDriver::GetEnvironment(const std::string &name, const std::stri
   }
   std::vector<std::string> known = ListEnvironments();
   known.emplace_back("system");
-  throw Error::NotFound("there is no environment '" + name + "' in the workspace" + DidYouMean(name, known),
+  throw Error::NotFound("there is no environment '" + name + "' in the workspace" + DidYouMean(name, known) +
+                            " (there are: " + Join(known, ", ") + ")",
                         {{"environment", name}});
 }
 

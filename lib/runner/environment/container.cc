@@ -133,7 +133,9 @@ void FetchBaseImage(const MakeRequest &request, const ContainerEngine &engine) {
   command.push_back(image);
   const BuildTools::Result result = request.tools.Run(command);
   if (!result.ok())
-    throw Error(Status::kRuntime, "cannot get the base image '" + image + "': " + Reason(result.output));
+    throw Error(Status::kRuntime, "cannot get the base image '" + image + "': " + Reason(result.output) +
+                                      "; check its name, whether its registry can be reached and needs a login, or "
+                                      "build or load it on this machine first");
 }
 
 // Builds in a directory that holds the Dockerfile and the requirements alone.

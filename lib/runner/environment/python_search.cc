@@ -34,7 +34,7 @@ std::string Conditions(const Definition &definition) {
   const Requirement &first = definition.python.front();
   const std::string nearest = NearestVersion(ParsePackage(first.text).version, there);
   throw Error::InvalidArgument(first.where + " asks for Python (" + Conditions(definition) +
-                               "), which is not in PATH; the nearest that is is Python " + nearest + ": write python=" +
+                               "), which is not in PATH; the nearest there is Python " + nearest + ": write python=" +
                                nearest + ", install the other one, or install micromamba or use a container image");
 }
 
