@@ -13,21 +13,26 @@ namespace {
 
 constexpr std::string_view kOpen = "${{", kClose = "}}", kInputs = "inputs.";
 
+constexpr size_t kMaxName = 100;
+
 bool IsVariableName(std::string_view name) {
-  if (name.empty() || (name[0] >= '0' && name[0] <= '9')) return false;
+  if (name.empty() || name.size() > kMaxName || (name[0] >= '0' && name[0] <= '9')) return false;
   return name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") ==
          std::string_view::npos;
 }
 
 // Variables by which the system or the launcher steers a process: data in their place would break it.
 bool IsTaken(std::string_view name) {
-  static constexpr std::array<std::string_view, 21> kNames = {
-      "PATH",        "HOME",        "SHELL",     "USER",       "LOGNAME",    "TMPDIR",
-      "IFS",         "ENV",         "LANG",      "TZ",         "PYTHONPATH", "PYTHONHOME",
-      "RANK",        "LOCAL_RANK",  "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE",
-      "MASTER_ADDR", "MASTER_PORT", "BASH_ENV"};
-  static constexpr std::array<std::string_view, 10> kPrefixes = {
-      "TRAINYARD_", "AZUREML_", "AZURE_ML_", "AZ_BATCH", "LD_", "LC_", "TORCHELASTIC_", "OMPI_", "CUDA_", "NVIDIA_"};
+  static constexpr std::array<std::string_view, 23> kNames = {
+      "PATH",        "HOME",        "SHELL",      "USER",
+      "LOGNAME",     "TMPDIR",      "IFS",        "ENV",
+      "LANG",        "TZ",          "RANK",       "LOCAL_RANK",
+      "NODE_RANK",   "GROUP_RANK",  "WORLD_SIZE", "LOCAL_WORLD_SIZE",
+      "MASTER_ADDR", "MASTER_PORT", "BASH_ENV",   "PWD",
+      "http_proxy",  "https_proxy", "no_proxy"};
+  static constexpr std::array<std::string_view, 15> kPrefixes = {
+      "PYTHON",   "GIT_", "NCCL_", "GLOO_",         "OMP_",  "TRAINYARD_", "AZUREML_", "AZURE_ML_",
+      "AZ_BATCH", "LD_",  "LC_",   "TORCHELASTIC_", "OMPI_", "CUDA_",      "NVIDIA_"};
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end() ||
          std::any_of(kPrefixes.begin(), kPrefixes.end(),
                      [&](std::string_view prefix) { return name.starts_with(prefix); });
@@ -45,8 +50,8 @@ JobInput::Mode ModeFromJson(const Json &json) {
 
 void CheckInput(const std::string &name, const JobInput &input) {
   if (!IsVariableName(name)) {
-    throw Error::InvalidArgument("input name '" + name +
-                                 "' must be that of a variable: letters, digits and '_', no digit in front");
+    throw Error::InvalidArgument("input name '" + std::string(TruncateUtf8(name, kMaxName)) +
+                                 "' must be that of a variable: up to 100 letters, digits and '_', no digit in front");
   }
   if (IsTaken(name)) {
     throw Error::InvalidArgument("an input sets the variable of its name, and '" + name +

@@ -76,7 +76,7 @@ class Transcript {
  private:
   void Write(const std::string &text) {
     if (text.empty()) return;
-    WriteAll(output_, text.data(), text.size(), kOutputName);
+    WriteToHostDescriptor(output_, text, kOutputName);
     at_line_start_ = text.back() == '\n';
   }
 

@@ -175,7 +175,7 @@ class Supervisor {
       place_->StepAside();
       book_.Commit();
     }
-    weights_path_ = ResolveWeights(job_, store_.get(), [&] { return !beat_->cancel_requested(); });
+    weights_path_ = ResolveWeights(job_, store_.get(), [this] { return Wanted(); });
     PrepareInputs();
     PrepareSoftware();
     PrepareCode(run_, store_.get());
@@ -224,6 +224,9 @@ class Supervisor {
     return RunState::kFailed;
   }
 
+  // A run that is asked to stop before its ranks run has nothing to end well either.
+  bool Wanted() const { return !beat_->cancel_requested() && !beat_->stop_requested(); }
+
   // The job's environment, made when it is not there yet.
   void PrepareSoftware() {
     if (!job_.environment_definition) return;
@@ -233,7 +236,7 @@ class Supervisor {
     PrepareOptions options;
     options.log = environment.IsSystem() ? "" : layout_.EnvironmentBuildLog();
     options.marker = run_.id;
-    options.go_on = [this] { return !beat_->cancel_requested() && !beat_->stop_requested(); };
+    options.go_on = [this] { return Wanted(); };
     options.on_make = [this] {
       place_->StepAside();
       book_.Commit();
@@ -255,7 +258,7 @@ class Supervisor {
       place_->StepAside();
       book_.Commit();
     }
-    inputs_ = FetchInputs(&job_, store_.get(), run_.id, [&] { return !beat_->cancel_requested(); });
+    inputs_ = FetchInputs(&job_, store_.get(), run_.id, [this] { return Wanted(); });
     for (const auto &[name, sha256] : inputs_.sha256) book_.SetProperty(InputHashProperty(name), sha256);
   }
 
@@ -275,7 +278,7 @@ class Supervisor {
 
   bool MayStartAgain(const AttemptResult &result) const {
     if (result.end != AttemptResult::End::kFailed) return false;
-    return !beat_->cancel_requested() && !beat_->stop_requested() && processes_left_ == 0;
+    return Wanted() && processes_left_ == 0;
   }
 
   // Waits until the run can start. False when it is not wanted any more.

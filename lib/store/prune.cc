@@ -187,7 +187,11 @@ void PruneDownloads(Store *store, const PruneRequest &request) {
       const UniqueFd lock = OpenFile(path, O_RDWR);
       if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) continue;  // in use
       const std::string data = path.substr(0, path.size() - kLockEnding.size());
-      for (const char *ending : {"", ".part", ".archive", ".archive.part", ".tmp"}) RemoveTree(data + ending);
+      try {
+        for (const char *ending : {"", ".part", ".archive", ".archive.part", ".tmp"}) RemoveTree(data + ending);
+      } catch (const Error &error) {
+        Log(LogLevel::kWarning, std::string("prune leaves a download: ") + error.what());
+      }
     }
   }
 }
@@ -197,12 +201,13 @@ void PruneDownloads(Store *store, const PruneRequest &request) {
 PruneReport Prune(Store *store, const PruneRequest &request) {
   PruneReport report;
   Kept kept;
+  // What needs no space first: the disk may be full.
+  PruneIndexes(store, request);
+  PruneDownloads(store, request);
   PruneRuns(store, request, &report, &kept);
   PruneModels(store, request, &report, &kept);
   PruneEnvironments(store, request, &report);
   if (request.objects) PruneObjects(store, request, &report, kept);
-  PruneIndexes(store, request);
-  PruneDownloads(store, request);
   return report;
 }
 

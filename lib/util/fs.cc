@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -166,6 +167,11 @@ void WriteAll(int fd, const void *data, size_t size, const std::string &path) {
   while (size > 0) {
     const ssize_t wrote = write(fd, bytes, size);
     if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0 && errno == EAGAIN) {  // a host's descriptor that does not block
+      pollfd entry{fd, POLLOUT, 0};
+      poll(&entry, 1, -1);
+      continue;
+    }
     if (wrote < 0) throw Error::FromErrno(errno, "write", path);
     bytes += wrote;
     size -= static_cast<size_t>(wrote);
@@ -308,7 +314,7 @@ bool IsDirectory(const std::string &path) {
 }
 
 void CopyFile(const std::string &from, const std::string &to, bool replace) {
-  const UniqueFd source = OpenFile(from, O_RDONLY);
+  const UniqueFd source = OpenFile(from, O_RDONLY | O_NONBLOCK);  // a pipe without a writer is no reason to wait
   struct stat info {};
   if (fstat(source.get(), &info) != 0) throw Error::FromErrno(errno, "stat", from);
   if (!S_ISREG(info.st_mode)) throw Error::InvalidArgument("'" + from + "' is not a regular file", {{"path", from}});

@@ -149,7 +149,11 @@ Answer Perform(const std::string &url, Transfer *transfer) {
   const std::string url = MaskCredentials(given_url);
   const Error::Details details = {{"url", url}, {"http_status", std::to_string(answer.http_status)}};
   if (transfer.canceled) throw Error(Status::kCanceled, "the download of " + url + " was canceled", details);
-  if (transfer.write_errno != 0) throw Error::FromErrno(transfer.write_errno, "write", transfer.part_path);
+  if (transfer.write_errno != 0) {
+    // Else the disk would stay full.
+    if (transfer.write_errno == ENOSPC || transfer.write_errno == EDQUOT) unlink(transfer.part_path.c_str());
+    throw Error::FromErrno(transfer.write_errno, "write", transfer.part_path);
+  }
   Status status = Status::kNetwork;
   if (answer.http_status == 404 || answer.http_status == 410 || answer.code == CURLE_FILE_COULDNT_READ_FILE) {
     status = Status::kNotFound;

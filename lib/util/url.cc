@@ -26,6 +26,14 @@ UrlParts SplitUrl(std::string_view url) {
   parts.scheme = url.substr(0, mark + 3);
   const std::string_view after = url.substr(mark + 3);
   parts.authority = after.substr(0, std::min(after.size(), after.find_first_of("/?#")));
+  // "user:pass/word@host": what stands where a port would and is none belongs to a password that was not encoded.
+  const size_t colon = parts.authority.starts_with('[') ? std::string_view::npos : parts.authority.rfind(':');
+  if (colon != std::string_view::npos && parts.authority.find('@') == std::string_view::npos &&
+      parts.authority.find_first_not_of("0123456789", colon + 1) != std::string_view::npos) {
+    const size_t user_end = after.rfind('@');
+    if (user_end != std::string_view::npos)
+      parts.authority = after.substr(0, std::min(after.size(), after.find_first_of("/?#", user_end)));
+  }
   parts.rest = after.substr(parts.authority.size());
   return parts;
 }

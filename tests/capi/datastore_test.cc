@@ -1,4 +1,6 @@
 // datastore.h, and the inputs of real runs that are local. Those from a server: tests/runner/inputs_e2e_test.cc.
+#include <sys/stat.h>
+
 #include "capi/api.h"
 #include "util/json.h"
 
@@ -56,6 +58,14 @@ TEST_F(DataTest, UploadsAreWholeOrNotAtAll) {
   EXPECT_EQ(ty_datastore_upload(workspace, store, (directory / "none").c_str(), nullptr, 0, err), TY_ERR_NOT_FOUND);
   EXPECT_EQ(ty_datastore_upload(workspace, store, (directory / "data").c_str(), "../x", 0, err),
             TY_ERR_INVALID_ARGUMENT);
+}
+
+TEST_F(DataTest, APipeIsNoFileToUpload) {
+  const std::string pipe = directory / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(ty_datastore_upload(workspace, "workspaceblobstore", pipe.c_str(), nullptr, 0, err),
+            TY_ERR_INVALID_ARGUMENT);
+  EXPECT_NE(err.message().find("not a regular file"), std::string::npos) << err.message();
 }
 
 TEST_F(DataTest, AssetsHaveVersions) {

@@ -40,6 +40,18 @@ TEST_F(TranscriptTest, TellsPeople) {
   EXPECT_EQ(ty_run_wait_for_completion(run, 999, &state, err), TY_ERR_IO) << "no such descriptor";
 }
 
+// The signal of a closed pipe would end the host.
+TEST_F(TranscriptTest, AReaderThatWentAwayIsAnError) {
+  const TyRun run = Submit("echo line");
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  close(ends[0]);
+  ty_run_state state = 0;
+  EXPECT_EQ(ty_run_wait_for_completion(run, ends[1], &state, err), TY_ERR_IO);
+  EXPECT_EQ(ty_run_stream(run, ends[1], 0, &state, err), TY_ERR_IO);
+  close(ends[1]);
+}
+
 TEST_F(TranscriptTest, AnyRankOrAll) {
   TyJob job = Shell("echo line of rank $RANK");
   Handle<ty_distribution, &ty_distribution_free> distribution;

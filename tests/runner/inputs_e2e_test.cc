@@ -103,7 +103,8 @@ TEST_F(InputsTest, AnArchiveIsFetchedOnceForAllRuns) {
   EXPECT_EQ(Run(job).state, RunState::kCompleted);
   const std::string shared = Layout(workspace_).Unpacked() + "/" + Sha256File(Path("www/data.tar"));
   EXPECT_EQ(ReadFile(shared + "/1.txt"), "one\n");
-  EXPECT_EQ(Stat(shared + "/1.txt")->mode & 0222U, 0U);
+  for (const char *name : {"", "/1.txt", "/sub", "/sub/2.txt"})
+    EXPECT_EQ(Stat(shared + name)->mode & 0222U, 0U) << name;
   EXPECT_FALSE(PathExists(shared + ".archive"));
 }
 
@@ -146,13 +147,15 @@ TEST_F(InputsTest, AnArchiveThatReachesOutFailsTheRun) {
   for (const std::string &name : ListTree(directory_.path())) EXPECT_NE(BaseName(name), "evil") << name;
 }
 
-TEST_F(InputsTest, AServerThatStallsCanBeCanceled) {
+TEST_F(InputsTest, ARunWhoseServerStallsCanBeCanceledAndStopped) {
   Job job = Shell("true");
   job.inputs["in"] = Input(Url("stall.zip"), JobInput::Mode::kLink);
-  const std::string id = Submit(job);
-  while (Requests() == 0) usleep(2000);
-  driver_->Cancel(id);
-  EXPECT_EQ(Finish(id).state, RunState::kCanceled);
+  for (size_t run = 0; run < 2; ++run) {
+    const std::string id = Submit(job);
+    while (Requests() == run) usleep(2000);
+    run == 0 ? driver_->Cancel(id) : driver_->RequestStop(id);
+    EXPECT_EQ(Finish(id).state, RunState::kCanceled);
+  }
 }
 
 TEST_F(InputsTest, CredentialsOfUrlsAreNotKept) {

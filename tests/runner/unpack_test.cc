@@ -100,12 +100,32 @@ TEST_F(UnpackTest, NothingIsWrittenThroughALinkOfTheArchive) {
   EXPECT_EQ(Try(TarEntry("to", '2', "", "..") + TarEntry("to/file", '0', "x")), Status::kCorrupt);
   EXPECT_EQ(Try(TarEntry("to", '2', "", outside) + TarEntry("to", '0', "x")), Status::kCorrupt);
   EXPECT_FALSE(PathExists(outside));
+  // Links are made one by one as well, and one may lie behind another.
+  const TempDir elsewhere;
+  for (const std::string &target : {elsewhere.path(), std::string(".."), std::string("b")}) {
+    EXPECT_EQ(Try(TarEntry("b/", '5') + TarEntry("a", '2', "", target) + TarEntry("a/deep/er", '2', "", "x")),
+              Status::kCorrupt);
+    EXPECT_THAT(message_, testing::AllOf(HasSubstr("'a/deep/er'"), HasSubstr("'a', which is a symlink")));
+    EXPECT_TRUE(ListDir(elsewhere.path()).empty());
+  }
   // What contradicts itself.
   EXPECT_EQ(Try(TarEntry("a", '0', "x") + TarEntry("a/below", '0', "x")), Status::kCorrupt);
   EXPECT_THAT(message_, HasSubstr("'a/below'"));
 }
 
+TEST_F(UnpackTest, TheLastLinkOfANameCounts) {
+  ASSERT_EQ(Try(TarEntry("a", '0', "x") + TarEntry("l", '2', "", "none") + TarEntry("l", '2', "", "a")), Status::kOk);
+  EXPECT_EQ(ReadFile(Path("out/l")), "x");
+}
+
 TEST_F(UnpackTest, BombsAndDamageAreRefused) {
+  std::string deep;  // more than a directory's removal may hold open
+  for (int i = 0; i < 45; ++i) deep += "a/";
+  EXPECT_EQ(Try(TarEntry(deep + "f", '0', "x")), Status::kOk) << message_;
+  UnpackLimits flat;
+  flat.max_depth = 45;
+  EXPECT_EQ(Try(TarEntry(deep + "f", '0', "x"), flat), Status::kCorrupt);
+  EXPECT_THAT(message_, HasSubstr("deeper than 45 folders"));
   EXPECT_EQ(Try(TarEntry("a", '0', "x") + TarEntry("b", '0', "x"), {.max_entries = 1}), Status::kCorrupt);
   EXPECT_THAT(message_, HasSubstr("more than 1 entries"));
   const UnpackLimits small = {.max_ratio = 0, .min_bytes = 4000};

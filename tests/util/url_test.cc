@@ -41,6 +41,10 @@ TEST(Url, CredentialsAreTakenOut) {
       {"https://host/a?0123456789abcdef0123456789abcdef", "https://host/a?***"},
       {"https://host/a?b=0123456789abcdef0123456789abcdef&c", "https://host/a?b=***&c"},
       {"/a?token=b", "/a?token=b"},
+      {"https://host:8080/@scope/a@1.0", "https://host:8080/@scope/a@1.0"},
+      // Passwords that should have been encoded.
+      {"http://user:pass/word@host/x", "http://***@host/x"},
+      {"https://user:pass#word@host/x", "https://***@host/x"},
   };
   for (const auto &c : cases) {
     EXPECT_EQ(MaskCredentials(c.url), c.cleaned);

@@ -54,13 +54,17 @@ void Download(const std::string &url, const std::string &sha256, const std::stri
   Log(LogLevel::kInfo, "downloaded " + shown + " to " + path);
 }
 
-// Whoever writes into it by mistake gets an error instead of changing another run's data.
-void MakeFilesReadOnly(const std::string &directory) {
-  for (const std::string &name : ListTree(directory)) {
-    const std::string path = directory + "/" + name;
-    const auto info = Stat(path, false);
-    if (info && info->kind == FileInfo::Kind::kFile) chmod(path.c_str(), info->mode & 0555);
+// Whoever writes into it, or renames what is in it, by mistake gets an error instead of changing another run's data.
+void MakeReadOnly(const std::string &directory) {
+  for (const DirEntry &entry : ListDir(directory)) {
+    const std::string path = directory + "/" + entry.name;
+    if (entry.kind == FileInfo::Kind::kDirectory) {
+      MakeReadOnly(path);
+    } else if (const auto info = Stat(path, false); info && info->kind == FileInfo::Kind::kFile) {
+      chmod(path.c_str(), info->mode & 0555);
+    }
   }
+  chmod(directory.c_str(), 0555);
 }
 
 // Its name says that it is whole, also after a power cut.
@@ -92,7 +96,7 @@ CachedData CacheArchive(const std::string &url, const std::string &sha256, const
     RemoveTree(temporary);  // of one who was ended in the middle
     if (!PathExists(archive)) Download(url, sha256, archive, go_on);
     UnpackArchive(archive, MaskCredentials(url), temporary, marker, go_on);
-    MakeFilesReadOnly(temporary);
+    MakeReadOnly(temporary);
     SyncFileSystemOf(temporary);
     RenamePath(temporary, path);
     RemoveFile(archive);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -21,6 +22,7 @@ namespace trainyard {
 namespace {
 
 constexpr size_t kBuffer = size_t{256} << 10;
+constexpr size_t kMaxPathBytes = 2048;  // PATH_MAX is for the folder where it is unpacked, too
 constexpr char kNothingUnpacked[] = "; nothing of it was unpacked";
 
 class Unpacker {
@@ -63,10 +65,6 @@ class Unpacker {
   }
 
  private:
-  struct Link {
-    std::string path, target;
-  };
-
   [[noreturn]] void Refuse(const std::string &entry, const std::string &reason) const {
     Error::Details details = {{"archive", shown_}};
     if (!entry.empty()) details["entry"] = SanitizeUtf8(entry);
@@ -100,6 +98,9 @@ class Unpacker {
       if (part == "..") Refuse(name, std::string(what) + " leads out of the folder with '..'");
       if (!part.empty() && part != ".") parts.emplace_back(part);
     }
+    if (parts.size() > limits_.max_depth || name.size() > kMaxPathBytes)
+      Refuse(name.substr(0, kMaxPathBytes), std::string(what) + " is deeper than " + std::to_string(limits_.max_depth) +
+                                                " folders or longer than " + std::to_string(kMaxPathBytes) + " bytes");
     return Join(parts, "/");
   }
 
@@ -116,7 +117,8 @@ class Unpacker {
       case AE_IFREG:
         return Write(name, path, AE_IFREG, (library_.entry_perm(entry) & 0777) | 0600, nullptr);
       case AE_IFLNK:
-        links_.push_back({path, Text(library_.entry_symlink(entry), library_.entry_symlink_utf8(entry))});
+        // As with files, the last of one name counts.
+        links_[path] = Text(library_.entry_symlink(entry), library_.entry_symlink_utf8(entry));
         return;
       default:
         Refuse(name, "it is a device, a pipe or a socket");
@@ -161,8 +163,17 @@ class Unpacker {
     Write(name, path, AE_IFREG, 0600, target.c_str());
   }
 
-  // After everything else: nothing is written through one.
+  // One that lies behind another would be made wherever that one leads.
+  void CheckFolders(const std::string &path) const {
+    for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+      if (links_.contains(path.substr(0, slash)))
+        Refuse(path, "it lies in '" + SanitizeUtf8(path.substr(0, slash)) + "', which is a symlink");
+    }
+  }
+
+  // After everything else: nothing is written through one. Their own folders are real, as CheckFolders says.
   void MakeSymlinks() const {
+    for (const auto &[path, target] : links_) CheckFolders(path);
     for (const auto &[path, target] : links_) {
       try {
         MakeDirs(ParentPath(path), 0755);
@@ -183,7 +194,7 @@ class Unpacker {
   const UnpackLimits limits_;
   const std::unique_ptr<archive, decltype(library_.read_free)> reader_;
   const std::unique_ptr<archive, decltype(library_.write_free)> disk_;
-  std::vector<Link> links_;
+  std::map<std::string, std::string> links_;  // path to target
   uint64_t max_bytes_ = 0, bytes_ = 0, entries_ = 0;
 };
 

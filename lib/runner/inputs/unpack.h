@@ -14,6 +14,8 @@ struct UnpackLimits {
   // Of all that is unpacked: so many times the archive's own size, and no less than this is allowed.
   uint64_t max_ratio = 1000;
   uint64_t min_bytes = uint64_t{1} << 30;
+  // Folders within folders: whoever removes them later has an open descriptor for each level.
+  size_t max_depth = 200;
 };
 
 // Whether a file of this name is one: .zip, .tar, and tar compressed by gzip, bzip2, xz, zstd, lz4 or compress.
