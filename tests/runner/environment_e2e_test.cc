@@ -324,6 +324,7 @@ TEST_F(EnvironmentE2eTest, WhatIsUsedIsNotPruned) {
 TEST_F(EnvironmentE2eTest, CuratedDefinitionsResolve) {
   unsetenv("PIP_NO_INDEX");
   unsetenv("PIP_FIND_LINKS");
+  setenv("PIP_BREAK_SYSTEM_PACKAGES", "1", 1);  // nothing is installed: only that it may be asked (PEP 668)
   std::string not_reached;
   for (const char *name : {"trainyard-pytorch-2.11-cpu", "trainyard-pytorch-2.11-cuda"}) {
     std::string lines;
