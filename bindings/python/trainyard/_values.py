@@ -10,7 +10,9 @@ _LARGEST_EXACT = 1 << 53
 
 
 def scalar(value):
-    """A float for anything that is one number, else a text."""
+    """A float for anything that is one number, else a text. None is neither."""
+    if value is None:
+        raise TypeError("None is no value of a metric: log a number or a text, or do not log")
     if type(value) is int and -_LARGEST_EXACT <= value <= _LARGEST_EXACT:
         return float(value)
     if isinstance(value, str):

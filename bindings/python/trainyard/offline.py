@@ -24,6 +24,7 @@ class OfflineRun(RunBase):
         self._children = []
 
     def log(self, name, value, step=None):
+        _values.scalar(value)  # refuses what a run refuses
         self._attempt("scalar", name, _values.single(value))
 
     def _log_record(self, kind, name, record):

@@ -52,6 +52,21 @@ assert run.get_status() == "Completed"
             "Attempted to log scalar metric inner:", "1"
         ])
 
+    def test_none_is_not_logged(self):
+        done = support.python("""
+import trainyard
+from azureml.core import Run
+Run.get_context().log("depth", None)
+try:
+    trainyard.Run.get_context().log("depth", None)
+    raise SystemExit("None was logged")
+except TypeError as error:
+    print(error)
+""")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout, "None is no value of a metric: log a number or a text, or do not log\n")
+        self.assertEqual(done.stderr, "azureml: metric 'depth' is not logged: its value is None\n")
+
     def test_calls_of_scripts_fit(self):
         """The names and arguments that scripts use, in a run and outside of one."""
         self.run_script("""

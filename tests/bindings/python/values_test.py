@@ -45,8 +45,12 @@ class ScalarTest(unittest.TestCase):
             self.assertEqual(found, expected)
 
     def test_everything_else_is_text(self):
-        for value, expected in (("sgd", "sgd"), ("0.9", "0.9"), (b"raw", "raw"), (None, "None"), ([1, 2], "[1, 2]")):
+        for value, expected in (("sgd", "sgd"), ("0.9", "0.9"), (b"raw", "raw"), ([1, 2], "[1, 2]")):
             self.assertEqual(_values.scalar(value), expected)
+
+    def test_none_is_no_value(self):
+        with self.assertRaisesRegex(TypeError, "None is no value of a metric"):
+            _values.scalar(None)
 
 
 class PlainTest(unittest.TestCase):

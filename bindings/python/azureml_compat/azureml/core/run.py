@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import tempfile
 import time
 
@@ -41,6 +42,10 @@ class _RunCalls:
     # ---- metrics
 
     def log(self, name, value, description="", step=None):
+        if value is None:
+            # The SDK let it pass, and a script that logs all its parameters should not fail for one that is not set.
+            print("azureml: metric '%s' is not logged: its value is None" % name, file=sys.stderr)
+            return
         self._run.log(name, value, step)
 
     def log_list(self, name, value, description=""):
