@@ -1,13 +1,13 @@
 """What this package cannot do from inside a run, said in one way."""
 
 
-class NotInsideARun(NotImplementedError):
+class NotAvailableInARun(NotImplementedError):
     """The call belongs to the program that submits runs; the message names what does it there."""
 
 
 def elsewhere(what, instead):
     """The exception for a call that only makes sense with Azure, or in the program that submits."""
-    return NotInsideARun("%s is not available to scripts that run under trainyard: %s" % (what, instead))
+    return NotAvailableInARun("%s is not available to scripts that run under trainyard: %s" % (what, instead))
 
 
 def host_only(name, instead):
