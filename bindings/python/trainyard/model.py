@@ -33,7 +33,8 @@ class Model:
 
     @classmethod
     def register(cls, workspace, name, path, **metadata):
-        """A file or directory as the next version. Metadata: description, framework, framework_version, tags, properties."""
+        """A file or directory as the next version. Metadata: description, framework, framework_version, tags, properties, datasets
+        (what it was made from: texts and dicts)."""
         return cls(workspace._library.make("ty_model_register", "ty_model_free", workspace._handle, name, os.fspath(path),
                                            metadata_json(metadata)))
 
@@ -51,6 +52,7 @@ class Model:
     tags = property(lambda self: dict(self.record["tags"]))
     properties = property(lambda self: dict(self.record["properties"]))
     created_ms = property(lambda self: self.record["created_ms"])
+    datasets = property(lambda self: list(self.record["datasets"]))
     files = property(lambda self: [file["path"] for file in self.record["files"]])
 
     def set_tag(self, key, value=""):

@@ -270,7 +270,7 @@ class Run(RunBase):
 
     def register_model(self, name, path=None, **metadata):
         """Registers "outputs" or a file or folder in it as the next version of a model. Metadata: description, framework, framework_version,
-        tags, properties."""
+        tags, properties, datasets (what it was made from: texts and dicts)."""
         return Model(self._library.make("ty_run_register_model", "ty_model_free", self._handle, name, path, metadata_json(metadata)))
 
     # ---- children

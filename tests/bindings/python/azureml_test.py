@@ -173,6 +173,39 @@ print(run.id)
             self.assertEqual(run.record()["job"]["inputs"]["training_data"]["location"], self.path("data"))
         self.script("inputs.py", variables={"training_data": self.path("data")})
 
+    def test_data_assets_and_what_models_were_made_from(self):
+        for content in ("first", "second"):
+            self.library.call("ty_data_register", self.workspace._handle, "beeasset",
+                              os.path.dirname(self.write("bees/%s/%s.txt" % (content, content), content)), None, None)
+        self.write("plain/a.txt", "a")
+        run = self.text([sys.executable, "datasets.py", "${{inputs.asset}}"], "Completed", source=support.SCRIPTS,
+                        inputs={
+                            "asset": {"source": "azureml:beeasset:2", "mode": "link"},
+                            "older": {"source": "azureml:beeasset:1", "mode": "link"},
+                            "plain": {"source": self.path("plain"), "mode": "download"}
+                        })
+        training, validation = self.workspace.model("bees", 1).datasets
+        self.assertEqual({key: training[key] for key in ("scenario", "name", "id", "version", "source")}, {
+            "scenario": "training",
+            "name": "beeasset",
+            "id": "beeasset:2",
+            "version": 2,
+            "source": "azureml:beeasset:2"
+        })
+        self.assertEqual((validation["scenario"], validation["name"]), ("validation", "plain"))
+        resources = '{"cpu": 1, "memoryInGB": 0.5, "gpu": 0}'
+        self.assertEqual(self.workspace.model("bees", 1).properties, {"p": "q", "resource_configuration": resources})
+        inferencing, notes = self.workspace.model("bees", 2).datasets
+        self.assertEqual((inferencing["scenario"], inferencing["id"]), ("inferencing", "beeasset:2"))
+        self.assertEqual(notes, {"scenario": "notes", "name": "a description", "path": "a description"})
+        # Another program that reads the run is told the same.
+        seen = support.python("""
+from azureml.core import Run, Workspace
+entry = Run.get(Workspace(), %r).get_details()["inputDatasets"][0]
+print(entry["dataset"], entry["dataset"].id)
+""" % run.id, TRAINYARD_WORKSPACE=self.path("workspace"))
+        self.assertEqual(seen.stdout.split(), [self.path("bees/second"), "beeasset:2"], seen.stderr)
+
     def test_several_ranks(self):
         run = self.code("""
 import os

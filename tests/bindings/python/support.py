@@ -31,6 +31,8 @@ _JOBS = """
 ty_status ty_job_from_json(const char *json, ty_job **out_job, ty_error **err);
 ty_status ty_job_set_secret(ty_job *job, const char *name, const char *value, ty_error **err);
 void ty_job_free(ty_job *job);
+ty_status ty_data_register(const ty_workspace *workspace, const char *name, const char *source, const char *metadata_json,
+                           int64_t *out_version, ty_error **err);
 ty_status ty_run_submit(ty_workspace *workspace, const char *experiment, const ty_job *job, ty_run **out_run, ty_error **err);
 """
 

@@ -9,6 +9,7 @@ from azureml.core.environment import Environment
 from azureml.core.experiment import Experiment
 from azureml.core.keyvault import Keyvault
 from azureml.core.model import Model
+from azureml.core.resource_configuration import ResourceConfiguration
 from azureml.core.run import Run, get_run
 from azureml.core.runconfig import RunConfiguration
 from azureml.core.script_run_config import ScriptRunConfig
@@ -18,6 +19,6 @@ from azureml.core.workspace import Workspace
 VERSION = __version__ = _version + "+trainyard"
 
 __all__ = [
-    "ComputeTarget", "Dataset", "Datastore", "Environment", "Experiment", "Keyvault", "Model", "Run", "RunConfiguration",
-    "ScriptRunConfig", "VERSION", "Workspace", "get_run"
+    "ComputeTarget", "Dataset", "Datastore", "Environment", "Experiment", "Keyvault", "Model", "ResourceConfiguration", "Run",
+    "RunConfiguration", "ScriptRunConfig", "VERSION", "Workspace", "get_run"
 ]

@@ -4,31 +4,34 @@ import glob
 import os
 import shutil
 
+from azureml.core._job_inputs import JobInput, find_input, input_path, names_there_are, told_names
 from azureml.core._local import elsewhere
 from azureml.exceptions import UserErrorException
 
-# How a job's input is told to its ranks: the variable named as the input, or one of these before the name.
-_PREFIXES = ("AZURE_ML_INPUT_", "AZUREML_DATAREFERENCE_", "")
-
-
-def input_path(name):
-    """Where the input `name` of the job is; None when there is none."""
-    for prefix in _PREFIXES:
-        path = os.environ.get(prefix + name)
-        if path and os.path.exists(path):
-            return path
-    return None
-
 
 class Data(str):
-    """A path that is also a data set: scripts use what input_datasets gives as either."""
+    """A path that is also a data set: scripts use what input_datasets gives as either. Of an input that is a data asset, `name`, `version` and
+    `id` ("name:version") are those of the asset; of another input `name` and `id` are its name. `source` is what the job was given."""
 
     name = None
+    id = None
+    version = None
+    source = None
 
     @classmethod
     def at(cls, path, name=None):
         data = cls(path)
-        data.name = name
+        data.name = data.id = name
+        return data
+
+    @classmethod
+    def of_input(cls, item):
+        """Of a JobInput. One that is nowhere, such as a URL that another run downloaded, is at its source."""
+        data = cls.at(item.path or item.source, item.asset or item.name)
+        data.version = item.version
+        data.source = item.source
+        if item.asset is not None:
+            data.id = "%s:%d" % (item.asset, item.version)
         return data
 
     def as_mount(self, path_on_compute=None):
@@ -38,7 +41,9 @@ class Data(str):
     as_hdfs = as_mount
 
     def as_named_input(self, name):
-        return Data.at(str(self), name)
+        named = Data.at(str(self), name)
+        named.id, named.version, named.source = self.id or name, self.version, self.source
+        return named
 
     def mount(self, mount_point=None):
         return _Mounted(self)
@@ -106,10 +111,10 @@ class Inputs:
     """The inputs of the job by name. A dict as far as that is possible: names are known when they are asked for."""
 
     def __getitem__(self, name):
-        path = input_path(name)
-        if path is None:
-            raise KeyError("the job has no input '%s': the program that submits gives it one of that name" % name)
-        return Data.at(path, name)
+        if name not in self:
+            raise KeyError("the job has no input '%s' (its inputs: %s): the program that submits gives it one of that name" %
+                           (name, names_there_are()))
+        return Data.of_input(_named(name))
 
     def get(self, name, default=None):
         return self[name] if name in self else default
@@ -118,12 +123,7 @@ class Inputs:
         return input_path(name) is not None
 
     def keys(self):
-        found = set()
-        for variable, path in os.environ.items():
-            for prefix in _PREFIXES[:-1]:
-                if variable.startswith(prefix) and os.path.exists(path):
-                    found.add(variable[len(prefix):])
-        return sorted(found)
+        return told_names()
 
     def __iter__(self):
         return iter(self.keys())
@@ -142,7 +142,7 @@ def _local(path):
     """Local files by path or pattern. Several paths, or those of a datastore, only as far as they are one local place."""
     if isinstance(path, (list, tuple)) and len(path) == 1:
         path = path[0]
-    if isinstance(path, tuple):
+    if isinstance(path, tuple) or not isinstance(path, (str, os.PathLike, list)):
         raise elsewhere("a data set on a datastore", "give the data to the job as an input, and read run.input_datasets['name']")
     if isinstance(path, list):
         raise elsewhere("a data set of several paths", "give one directory or pattern")
@@ -193,25 +193,46 @@ class _Delimited(Data):
 
 
 class Dataset:
-    """`get_by_name` is the job's input of that name."""
+    """Data that the job has as an input, found by the name of the input, that of its data asset, or its path."""
 
     File = FileDatasetFactory
     Tabular = TabularDatasetFactory
 
+    class Scenario:
+        """What a model used a data set for."""
+
+        TRAINING = "training"
+        VALIDATION = "validation"
+        INFERENCING = "inferencing"
+
     @staticmethod
     def get_by_name(workspace, name, version="latest"):
-        path = input_path(name)
-        if path is None:
-            raise UserErrorException("there is no data '%s' here: give it to the job as an input of that name" % name)
-        return Data.at(path, name)
+        number = None if version in (None, "latest") else int(version)
+        item = find_input(name, number)
+        if item is None and number is None:
+            item = _named(name)
+        if item is None:
+            raise UserErrorException("there is no data '%s'%s here: give it to the job as an input. The inputs there are: %s" %
+                                     (name, "" if number is None else " of version %d" % number, names_there_are()))
+        return Data.of_input(item)
 
     @staticmethod
     def get_by_id(workspace, id, **_):
+        """`id` is that of a data set, or what the script was given in its place: the path of an input."""
         return Dataset.get_by_name(workspace, id)
 
     @staticmethod
     def get_all(workspace):
         return Inputs()
+
+
+def _named(name):
+    """The input of this name, or the path in the variable of this name; None when there is neither."""
+    path = input_path(name)
+    if path is None:
+        return None
+    item = find_input(name)
+    return item if item is not None and item.name == name else JobInput(name, None, None, path, None, None)
 
 
 __all__ = ["Dataset"]

@@ -1,12 +1,15 @@
 """Registered models of the workspace."""
 
 import datetime
+import json
 import os
 import shutil
 import tempfile
 
 import trainyard
 from azureml.core._local import elsewhere
+from azureml.core.dataset import Data, Dataset
+from azureml.core.resource_configuration import ResourceConfiguration
 from azureml.exceptions import UserErrorException, WebserviceException
 
 
@@ -47,6 +50,19 @@ class Model:
     experiment_name = property(lambda self: self.run.experiment.name if self._model.run_id else None)
 
     @property
+    def datasets(self):
+        """{scenario: [data sets]}, as they were given when it was registered."""
+        found = {}
+        for entry in self._model.datasets:
+            if isinstance(entry, dict):
+                data = Data.at(entry.get("path") or entry.get("source") or "", entry.get("name"))
+                data.id, data.version, data.source = entry.get("id"), entry.get("version"), entry.get("source")
+                found.setdefault(entry.get("scenario", ""), []).append(data)
+            else:  # of another program
+                found.setdefault("", []).append(Data.at(entry, entry))
+        return found
+
+    @property
     def run(self):
         return self.workspace.get_run(self._model.run_id) if self._model.run_id else None
 
@@ -67,11 +83,12 @@ class Model:
 
     @staticmethod
     def register(workspace, model_path, model_name, tags=None, properties=None, description=None, datasets=None, model_framework=None,
-                 model_framework_version=None, **_):
+                 model_framework_version=None, resource_configuration=None, **_):
         """The file or directory `model_path` as the next version."""
         model = trainyard.Model.register(workspace._workspace, model_name, model_path, tags=tags,
-                                         properties=dict(properties or {}, **dataset_properties(datasets)), description=description,
-                                         framework=model_framework, framework_version=model_framework_version)
+                                         properties=model_properties(properties, resource_configuration), description=description,
+                                         framework=model_framework, framework_version=model_framework_version,
+                                         datasets=dataset_entries(datasets))
         print("Registering model %s" % model_name)
         return Model(workspace, _model=model)
 
@@ -127,12 +144,25 @@ class Model:
                                                                                            self.tags, self.properties)
 
 
-def dataset_properties(datasets):
-    """[("training data", dataset)] as properties: what the model was made from."""
-    found = {}
-    for purpose, dataset in datasets or ():
-        found["dataset." + str(purpose)] = str(getattr(dataset, "name", None) or dataset)
-    return found
+def dataset_entries(datasets):
+    """[(Dataset.Scenario.TRAINING, data set)] as the record of a model has it: what the model was made from."""
+    entries = []
+    for scenario, dataset in datasets or ():
+        entry = {"scenario": str(scenario), "name": str(getattr(dataset, "name", None) or dataset)}
+        for key in ("id", "version", "source"):
+            if getattr(dataset, key, None) is not None:
+                entry[key] = getattr(dataset, key)
+        if isinstance(dataset, (str, os.PathLike)):
+            entry["path"] = str(dataset)
+        entries.append(entry)
+    return entries
+
+
+def model_properties(properties, resource_configuration):
+    """The properties of a model. What it needs to be served is one of them: nothing here looks at it."""
+    if resource_configuration is None:
+        return properties
+    return dict(properties or {}, resource_configuration=json.dumps(resource_configuration.serialize()))
 
 
 def _find(workspace, name, version, tags, properties, run_id, framework):
@@ -205,4 +235,5 @@ def _utc(milliseconds):
     return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.timezone.utc)
 
 
-__all__ = ["Model"]
+# Samples import all three from here.
+__all__ = ["Dataset", "Model", "ResourceConfiguration"]

@@ -7,7 +7,9 @@ import tempfile
 import time
 
 import trainyard
+from azureml.core._job_inputs import input_path, inputs_of_record
 from azureml.core._local import elsewhere
+from azureml.core.dataset import Data, Inputs
 from azureml.core.experiment import Experiment
 from azureml.core.workspace import Workspace
 from azureml.exceptions import RunEnvironmentException, ServiceException, UserErrorException
@@ -195,8 +197,6 @@ class _RunCalls:
 
     @property
     def input_datasets(self):
-        from azureml.core.dataset import Inputs
-
         return Inputs()
 
     def __eq__(self, other):
@@ -273,7 +273,7 @@ class Run(_RunCalls):
             "services": {},
             "properties": record["properties"],
             "tags": record["tags"],
-            "inputDatasets": [],
+            "inputDatasets": [_input_dataset(item) for item in inputs_of_record(record, self._input_path)],
             "outputDatasets": [],
             "runDefinition": {
                 "script": job.get("script"),
@@ -287,6 +287,10 @@ class Run(_RunCalls):
             "error": {"error": record["error"]} if record["error"] else None,
             "warnings": [],
         }
+
+    def _input_path(self, name):
+        """The variables of this process tell only where the inputs of its own run are."""
+        return input_path(name) if self.id == os.environ.get("TRAINYARD_RUN_ID") else None
 
     def get_details_with_logs(self):
         details = self.get_details()
@@ -325,12 +329,13 @@ class Run(_RunCalls):
     def register_model(self, model_name, model_path=None, tags=None, properties=None, model_framework=None, model_framework_version=None,
                        description=None, datasets=None, sample_input_dataset=None, sample_output_dataset=None,
                        resource_configuration=None, **_):
-        from azureml.core.model import Model, dataset_properties
+        from azureml.core.model import Model, dataset_entries, model_properties
 
         path = None if model_path is None else _file_name(model_path)
-        everything = dict(properties or {}, **dataset_properties(datasets))
+        everything = model_properties(properties, resource_configuration)
         model = self._run.register_model(model_name, path, tags=tags, properties=everything, framework=model_framework,
-                                         framework_version=model_framework_version, description=description)
+                                         framework_version=model_framework_version, description=description,
+                                         datasets=dataset_entries(datasets))
         return Model(self.experiment.workspace, _model=model)
 
     # ---- the rest
@@ -424,6 +429,23 @@ def _arguments(job):
     for parameter in job.get("script_parameters", ()):
         words += [parameter["name"], parameter["value"]] if parameter["value"] else [parameter["name"]]
     return words + job.get("arguments", [])
+
+
+def _input_dataset(item):
+    """A JobInput as get_details has it: the SDK's keys, and what names the data."""
+    data = Data.of_input(item)
+    return {
+        "dataset": data,
+        "consumptionDetails": {
+            "type": "RunInput",
+            "inputName": item.name,
+            "mechanism": item.mechanism
+        },
+        "name": data.name,
+        "version": data.version,
+        "source": data.source,
+        "mechanism": item.mechanism,
+    }
 
 
 def _filters(tags, properties, status):
