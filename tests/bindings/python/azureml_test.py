@@ -206,6 +206,37 @@ print(entry["dataset"], entry["dataset"].id)
 """ % run.id, TRAINYARD_WORKSPACE=self.path("workspace"))
         self.assertEqual(seen.stdout.split(), [self.path("bees/second"), "beeasset:2"], seen.stderr)
 
+    def test_references_telemetry_and_widgets(self):
+        self.write("data/a.txt", "a")
+        run = self.code("""
+import os
+from azureml.core import Dataset, Run
+from azureml.data.data_reference import DataReference
+from azureml.data.datapath import DataPath, DataPathComputeBinding
+from azureml.data.dataset import Dataset as Same
+from azureml.telemetry import set_diagnostics_collection
+from azureml.widgets import RunDetails
+assert Same is Dataset
+run = Run.get_context()
+set_diagnostics_collection(send_diagnostics=True)
+RunDetails(run).show()
+store = run.experiment.workspace.get_default_datastore()
+reference = store.path("x/y").as_mount()
+assert (str(reference), reference.mode, reference.local_path) == ("$AZUREML_DATAREFERENCE_x_y", "mount", None), repr(reference)
+assert (store.path("x").path("y").path_on_datastore, store.as_upload().mode) == ("x/y", "upload")
+named = DataReference(store, data_reference_name="training", path_on_datastore="x").as_download(path_on_compute="here")
+assert (named.mode, named.path_on_compute, os.path.expandvars(str(named))) == ("download", "here", named.local_path)
+assert os.path.isfile(os.path.join(named.local_path, "a.txt"))
+made = DataPath(store, "x", "training").create_data_reference(datapath_compute_binding=DataPathComputeBinding(mode="upload"))
+assert (str(made), made.mode) == (str(named), "upload")
+try:
+    Dataset.File.from_files(reference)
+    raise SystemExit("its files are not reached from here")
+except NotImplementedError as error:
+    assert "input" in str(error), error
+""", inputs={"training": {"source": self.path("data"), "mode": "link"}})
+        self.assertEqual(self.log(run), "azureml.widgets: run %s is Running\n" % run.id)
+
     def test_several_ranks(self):
         run = self.code("""
 import os

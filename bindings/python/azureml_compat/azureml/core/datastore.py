@@ -20,9 +20,19 @@ class Datastore:
     def get_default(cls, workspace):
         return cls(workspace)
 
-    def path(self, path=None, **_):
-        """As Dataset.File.from_files takes it."""
-        return (self, path)
+    def path(self, path=None, data_reference_name=None):
+        from azureml.data.data_reference import DataReference
+
+        return DataReference(self, data_reference_name, path)
+
+    def as_mount(self):
+        return self.path().as_mount()
+
+    def as_download(self, path_on_compute=None):
+        return self.path().as_download(path_on_compute)
+
+    def as_upload(self, path_on_compute=None):
+        return self.path().as_upload(path_on_compute)
 
     def upload(self, *_, **__):
         raise elsewhere("Datastore.upload", "write to ./outputs, or use run.upload_file")
