@@ -53,8 +53,8 @@ def current_inputs():
 
 
 def find_input(wanted, version=None):
-    """The input that `wanted` means: its name, that of its data asset ("name", "name:2", "azureml:name:2"), or its path. With `version` only
-    one of that version, or one whose version is not known; without it the latest. None when there is none."""
+    """The input that `wanted` means: its name, that of its data asset ("name", "name:2", "azureml:name:2"), or its path. With `version`
+    only one of that version, or one whose version is not known; without it the latest. None when there is none."""
     inputs = [item for item in current_inputs() if item.path and (version is None or item.version in (None, version))]
     asset, place = _ASSET.fullmatch(wanted), os.path.realpath(wanted)
     for matches in (

@@ -10,8 +10,8 @@ from azureml.exceptions import UserErrorException
 
 
 class Data(str):
-    """A path that is also a data set: scripts use what input_datasets gives as either. Of an input that is a data asset, `name`, `version` and
-    `id` ("name:version") are those of the asset; of another input `name` and `id` are its name. `source` is what the job was given."""
+    """A path that is also a data set: scripts use what input_datasets gives as either. Of an input that is a data asset, `name`,
+    `version` and `id` ("name:version") are those of the asset; of another input `name` and `id` are its name. `source` is what the job was given."""
 
     name = None
     id = None

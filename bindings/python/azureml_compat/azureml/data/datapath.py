@@ -12,8 +12,8 @@ class DataPath:
 
     def create_data_reference(self, data_reference_name=None, datapath_compute_binding=None):
         binding = datapath_compute_binding or DataPathComputeBinding()
-        return DataReference(self.datastore, data_reference_name or self.name, self.path_on_datastore, binding.mode, binding.path_on_compute,
-                             binding.overwrite)
+        return DataReference(self.datastore, data_reference_name or self.name, self.path_on_datastore, binding.mode,
+                             binding.path_on_compute, binding.overwrite)
 
 
 class DataPathComputeBinding:
