@@ -81,6 +81,6 @@ int main(int argc, char **argv) {
     }
   }
   const double second = bench::Quantile(again, 0.5), peer = SecondsOfLstat(source);
-  std::printf("bench snapshot_unchanged %.6g ms peer %.6g ratio %.3g\n", second * 1000, peer * 1000, second / peer);
+  bench::ReportPeer("snapshot_unchanged", second * 1000, "ms", peer * 1000);
   return 0;
 }

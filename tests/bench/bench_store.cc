@@ -91,10 +91,11 @@ void Runs(Store *store) {
   store->database().Write([](Connection &db) {
     for (int i = 0; i < kRuns; ++i) {
       db.Prepare(
-            "INSERT INTO runs (id, experiment, display_name, kind, state, parent_id, compute, job_hash, snapshot_id, "
+            "INSERT INTO runs (id, experiment, display_name, kind, state, parent_id, root_id, compute, job_hash, "
+            "snapshot_id, "
             "rank_count, "
             "created_ms, started_ms, ended_ms, error, submitter, supervisor) VALUES "
-            "(?,?,'',0,?,'','local','h','',1,?,1,2,'','','')")
+            "(?,?,'',0,?,'','','local','h','',1,?,1,2,'','','')")
           .Bind("run-" + std::to_string(i))
           .Bind("exp" + std::to_string(i % 10))
           .Bind(i % 3 == 0 ? 8 : 7)
