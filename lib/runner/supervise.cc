@@ -171,11 +171,7 @@ class Supervisor {
     for (const std::string &warning : run_.warnings) Log(LogLevel::kWarning, warning);
     std::optional<GitStatus> git;
     if (run_.properties.contains(kGitCommitProperty)) git.emplace(job_.source_directory, kGitPatienceMs);
-    if (NeedsDownload(job_, store_.get())) {
-      place_->StepAside();
-      book_.Commit();
-    }
-    weights_path_ = ResolveWeights(job_, store_.get(), [this] { return Wanted(); });
+    PrepareWeights();
     PrepareInputs();
     PrepareSoftware();
     PrepareCode(run_, store_.get());
@@ -246,6 +242,16 @@ class Supervisor {
     environment_hash_ = report.hash;
     for (const auto &[name, value] : environment_.variables) job_.variables.emplace(name, value);
     if (!report.hash.empty()) Log(LogLevel::kInfo, "environment " + report.hash + (report.reused ? " reused" : ""));
+  }
+
+  void PrepareWeights() {
+    if (const auto url = options_.secrets.find(kWeightsUrlSecret); url != options_.secrets.end())
+      job_.train->SetString("model.weights", url->second);
+    if (NeedsDownload(job_, store_.get())) {
+      place_->StepAside();
+      book_.Commit();
+    }
+    weights_path_ = ResolveWeights(job_, store_.get(), [this] { return Wanted(); });
   }
 
   // Once for all attempts: what a run has downloaded stays its own.

@@ -8,6 +8,7 @@
 #include "core/records_json.h"
 #include "run_fixture.h"
 #include "tar_entry.h"
+#include "util/error.h"
 #include "util/hash.h"
 #include "util/text.h"
 
@@ -166,6 +167,17 @@ TEST_F(InputsTest, CredentialsOfUrlsAreNotKept) {
   EXPECT_THAT(ReadFile(Path("port.requests")), HasSubstr("/data.tar?sig=in-the-query"));  // it was used
   const RunRecord failed = RunWith("true", secret + "none.zip?sig=in-the-query");
   EXPECT_THAT(failed.error.message, HasSubstr("http://***@" + address_ + "/none.zip?sig=***"));
+  Job training;
+  training.kind = RunKind::kTrain;
+  training.train = TrainConfig();
+  training.train->SetString("data.directory", Path("www"));
+  training.train->SetString("model.weights", secret + "w.pth?sig=in-the-query#" + std::string(64, '0'));
+  const RunRecord trained = Run(training);  // there are no such weights
+  EXPECT_THAT(trained.error.message, HasSubstr("http://***@" + address_ + "/w.pth?sig=***"));
+  EXPECT_THAT(ReadFile(Path("port.requests")), HasSubstr("/w.pth?sig=in-the-query"));
+  const std::string kept = Job::Parse(trained.job_json, "job").train->GetString("model.weights");
+  training.train->SetString("model.weights", kept);
+  EXPECT_THROW(Submit(training), Error) << kept;
   for (const std::string &name : ListTree(workspace_)) {
     const auto info = Stat(workspace_ + "/" + name, false);
     if (!info || info->kind != FileInfo::Kind::kFile) continue;

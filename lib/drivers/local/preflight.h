@@ -43,6 +43,9 @@ SnapshotRequest SnapshotOf(const Job &job, Store *store);
 // Takes it, and notes in `run` what is to be known of it: the snapshot, warnings, the git repository.
 SnapshotManifest TakeSource(const SnapshotRequest &source, Store *store, RunRecord *run);
 
+// A weights URL with credentials is not kept: the supervisor gets it beside the secrets, under this name.
+inline constexpr char kWeightsUrlSecret[] = "trainyard.weights_url";
+
 // Where model.weights of a training job comes from.
 struct WeightsSource {
   enum class Kind { kNone, kFile, kUrl, kModel } kind = Kind::kNone;

@@ -49,7 +49,7 @@ void CheckScriptTaken(const Job &job, const SnapshotManifest &snapshot) {
 }
 
 void StartSupervisor(const std::string &runner, const std::string &workspace, const std::string &id, const Job &job,
-                     uint64_t place) {
+                     const std::string &weights_url, uint64_t place) {
   DetachedCommand command;
   command.program = runner;
   command.arguments = {"supervise", workspace, id, "--build-id", BuildId(), "--place", std::to_string(place)};
@@ -65,8 +65,26 @@ void StartSupervisor(const std::string &runner, const std::string &workspace, co
   for (const auto &[name, input] : job.inputs) {
     if (HasCredentials(input.location)) secrets.Set(kInputUrlSecret + name, input.location);
   }
+  if (!weights_url.empty()) secrets.Set(kWeightsUrlSecret, weights_url);
   command.input = secrets.Dump();
   SpawnDetached(command);
+}
+
+// The record says where weights come from without the credentials; the supervisor gets the whole URL, which is the
+// answer. Empty: there are none.
+std::string HideWeightsCredentials(Job *job) {
+  if (!job->train) return "";
+  const std::string url = job->train->GetString("model.weights");
+  if (HasCredentials(url)) {
+    job->train->SetString("model.weights", MaskCredentials(url));
+    return url;
+  }
+  if (url.find("://") != std::string::npos && url.find(kTakenOut) != std::string::npos) {
+    throw Error::InvalidArgument("'model.weights': the credentials of '" + url +
+                                     "' were not kept ('***' stands for them): set the whole URL again",
+                                 {{"key", "model.weights"}});
+  }
+  return "";
 }
 
 }  // namespace
@@ -79,6 +97,7 @@ RunRecord LocalDriver::Submit(const std::string &experiment, const Job &requeste
   ResolveEnvironment(&job, &warnings);
   for (const std::string &warning : warnings) Log(LogLevel::kWarning, warning);
   ResolvePaths(&job);
+  const std::string weights_url = HideWeightsCredentials(&job);
   const std::vector<Error> problems = SettleInputs(&job, store().get());
   const std::string runner = RunnerPath();
   if (!job.run_id.empty()) {
@@ -108,7 +127,7 @@ RunRecord LocalDriver::Submit(const std::string &experiment, const Job &requeste
   const std::string &id = created.run.id;
   try {
     WriteFileAtomic(store()->RunPaths(id).JobJson(), run.job_json);
-    StartSupervisor(runner, location_, id, job, place->number());
+    StartSupervisor(runner, location_, id, job, weights_url, place->number());
   } catch (const Error &error) {
     place->Abandon();
     RunError reason;
