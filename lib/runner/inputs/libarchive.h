@@ -21,7 +21,7 @@ namespace trainyard {
 // clang-format on
 
 struct Libarchive {
-#define TRAINYARD_DECLARE(name) decltype(&archive_##name) name;
+#define TRAINYARD_DECLARE(name) decltype(&archive_##name) name;  // NOLINT(bugprone-macro-parentheses): a declaration
   TRAINYARD_LIBARCHIVE_FUNCTIONS(TRAINYARD_DECLARE)
 #undef TRAINYARD_DECLARE
   decltype(&archive_errno) error_number;  // "errno" is a macro
