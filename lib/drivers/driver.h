@@ -95,7 +95,7 @@ class Driver {
 
   // What runs tell and leave.
   virtual std::unique_ptr<EventStream> Events(const std::string &id, std::string_view cursor, uint32_t mask) = 0;
-  // `rank` is one of the run's, or of the two below.
+  // `rank` is one of the run's, kRunnerRank or kBuildLogRank.
   virtual size_t ReadRunLog(const std::string &id, int32_t rank, uint64_t offset, void *buffer, size_t size) = 0;
   virtual std::unique_ptr<MetricWriter> OpenMetrics(const std::string &id) = 0;
   virtual std::vector<MetricSummary> ListMetrics(const std::string &id) = 0;  // by name

@@ -19,7 +19,6 @@ namespace trainyard {
 namespace {
 
 constexpr int64_t kPage = 65536;
-constexpr int32_t kSupervisorRank = -1;
 
 // visit(name, rank, point) for every number of the run.
 void ForEachPoint(Driver *driver, const std::string &id,
@@ -56,7 +55,7 @@ class TensorBoardExport {
     auto &file = files_[rank];
     if (file) return *file;
     std::string directory = directory_;
-    if (rank == kSupervisorRank) {
+    if (rank == kRunnerRank) {
       directory = JoinPath(directory_, "runner");
     } else if (run_.rank_count > 1) {
       directory = JoinPath(directory_, "rank_" + std::to_string(rank));
