@@ -219,6 +219,8 @@ RunFilter RunFilterFromJson(std::string_view text) {
   return filter;
 }
 
+namespace {
+
 // A data set by what names it: a text, or an object that a program reads again.
 void CheckDatasets(const Json &datasets) {
   constexpr size_t kMost = 100, kMostBytes = 65536;
@@ -231,6 +233,8 @@ void CheckDatasets(const Json &datasets) {
     throw Error::InvalidArgument(datasets.path() + ": at most 100 data sets of together at most 65536 bytes");
   }
 }
+
+}  // namespace
 
 ModelRequest ModelRequestFromJson(std::string_view text) {
   ModelRequest request;
