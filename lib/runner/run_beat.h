@@ -27,6 +27,8 @@ class RunBeat {
 
   bool cancel_requested() const { return cancel_; }
   bool stop_requested() const { return stop_; }
+  // Either of the two: a run whose ranks have not started has nothing to end well, and is canceled.
+  bool end_requested() const { return cancel_ || stop_; }
   // A run of higher priority wants the place of this one. Stays so until Preempted, which says that it has got it.
   bool preempt_requested() const { return preempt_; }
   void Preempted();

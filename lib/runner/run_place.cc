@@ -61,8 +61,7 @@ bool RunPlace::Await(const std::function<void()> &on_wait) {
   beat_->CallLater(0, nullptr);  // no stepping aside any more
   const RunBeat::Interruptible interruptible(beat_);
   SlotQueue::Wait wait;
-  // A run that is asked to stop before it started has nothing to end well: it is canceled.
-  wait.canceled = [this] { return beat_->cancel_requested() || beat_->stop_requested(); };
+  wait.canceled = [this] { return beat_->end_requested(); };
   wait.on_wait = on_wait;
   if (!queue_.Acquire(wait)) return false;
   if (wait.canceled()) {

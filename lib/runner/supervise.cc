@@ -103,8 +103,7 @@ class Supervisor {
       final_state = Execute(&error);
     } catch (const Error &failure) {
       error = ErrorFor(failure);
-      const bool asked = beat_->cancel_requested() || beat_->stop_requested();
-      if (failure.status() == Status::kCanceled && asked) final_state = RunState::kCanceled;
+      if (failure.status() == Status::kCanceled && beat_->end_requested()) final_state = RunState::kCanceled;
     } catch (const std::exception &failure) {
       error.code = "runner";
       error.message = std::string("the supervisor failed: ") + failure.what();
@@ -220,8 +219,11 @@ class Supervisor {
     return RunState::kFailed;
   }
 
-  // A run that is asked to stop before its ranks run has nothing to end well either.
-  bool Wanted() const { return !beat_->cancel_requested() && !beat_->stop_requested(); }
+  // Before what may take long: nobody behind this run waits for it, and the record says how far it is.
+  void LetOthersPass() {
+    place_->StepAside();
+    book_.Commit();
+  }
 
   // The job's environment, made when it is not there yet.
   void PrepareSoftware() {
@@ -232,11 +234,8 @@ class Supervisor {
     PrepareOptions options;
     options.log = environment.IsSystem() ? "" : layout_.EnvironmentBuildLog();
     options.marker = run_.id;
-    options.go_on = [this] { return Wanted(); };
-    options.on_make = [this] {
-      place_->StepAside();
-      book_.Commit();
-    };
+    options.go_on = [this] { return !beat_->end_requested(); };
+    options.on_make = [this] { LetOthersPass(); };
     PrepareReport report = PrepareEnvironment(environment, store_->layout(), options);
     environment_ = std::move(report.prepared);
     environment_hash_ = report.hash;
@@ -247,11 +246,8 @@ class Supervisor {
   void PrepareWeights() {
     if (const auto url = options_.secrets.find(kWeightsUrlSecret); url != options_.secrets.end())
       job_.train->SetString("model.weights", url->second);
-    if (NeedsDownload(job_, store_.get())) {
-      place_->StepAside();
-      book_.Commit();
-    }
-    weights_path_ = ResolveWeights(job_, store_.get(), [this] { return Wanted(); });
+    if (NeedsDownload(job_, store_.get())) LetOthersPass();
+    weights_path_ = ResolveWeights(job_, store_.get(), [this] { return !beat_->end_requested(); });
   }
 
   // Once for all attempts: what a run has downloaded stays its own.
@@ -260,11 +256,8 @@ class Supervisor {
       const auto url = options_.secrets.find(kInputUrlSecret + name);
       if (url != options_.secrets.end()) input.location = url->second;
     }
-    if (NeedsFetch(job_)) {
-      place_->StepAside();
-      book_.Commit();
-    }
-    inputs_ = FetchInputs(&job_, store_.get(), run_.id, [this] { return Wanted(); });
+    if (NeedsFetch(job_)) LetOthersPass();
+    inputs_ = FetchInputs(&job_, store_.get(), run_.id, [this] { return !beat_->end_requested(); });
     for (const auto &[name, sha256] : inputs_.sha256) book_.SetProperty(InputHashProperty(name), sha256);
   }
 
@@ -284,7 +277,7 @@ class Supervisor {
 
   bool MayStartAgain(const AttemptResult &result) const {
     if (result.end != AttemptResult::End::kFailed) return false;
-    return Wanted() && processes_left_ == 0;
+    return !beat_->end_requested() && processes_left_ == 0;
   }
 
   // Waits until the run can start. False when it is not wanted any more.
