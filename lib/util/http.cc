@@ -149,11 +149,7 @@ Answer Perform(const std::string &url, Transfer *transfer) {
   const std::string url = MaskCredentials(given_url);
   const Error::Details details = {{"url", url}, {"http_status", std::to_string(answer.http_status)}};
   if (transfer.canceled) throw Error(Status::kCanceled, "the download of " + url + " was canceled", details);
-  if (transfer.write_errno != 0) {
-    // Else the disk would stay full.
-    if (transfer.write_errno == ENOSPC || transfer.write_errno == EDQUOT) unlink(transfer.part_path.c_str());
-    throw Error::FromErrno(transfer.write_errno, "write", transfer.part_path);
-  }
+  if (transfer.write_errno != 0) throw Error::FromErrno(transfer.write_errno, "write", transfer.part_path);
   Status status = Status::kNetwork;
   if (answer.http_status == 404 || answer.http_status == 410 || answer.code == CURLE_FILE_COULDNT_READ_FILE) {
     status = Status::kNotFound;
@@ -225,7 +221,12 @@ void DownloadFile(const std::string &url, const std::string &destination, const 
                                  options.sha256 + "'");
   }
   const std::string part_path = destination + ".part";
-  Fetch(url, options, part_path);
+  try {
+    Fetch(url, options, part_path);
+  } catch (const Error &error) {
+    if (error.status() == Status::kNoSpace) RemoveFile(part_path);  // else the disk would stay full
+    throw;
+  }
   if (!options.sha256.empty()) {
     const std::string actual = Sha256File(part_path);
     if (actual != options.sha256) {

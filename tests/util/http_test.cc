@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 
 #include "util/error.h"
@@ -64,6 +65,22 @@ TEST_F(DownloadTest, SaysWhatIsWrong) {
   options_.sha256 = "abc";
   EXPECT_EQ(StatusOf("file://" + source_), Status::kInvalidArgument);
   EXPECT_FALSE(PathExists(target_));
+}
+
+// A disk that is really full is not left full.
+TEST_F(DownloadTest, AFullDiskGetsBackWhatHasCome) {
+  const std::string small = directory_.path() + "/small";
+  MakeDirs(small);
+  if (mount("none", small.c_str(), "tmpfs", 0, "size=64k") != 0) GTEST_SKIP() << "SKIP: mounting a tmpfs needs root";
+  Status status = Status::kOk;
+  try {
+    DownloadFile("file://" + source_, small + "/target", options_);
+  } catch (const Error &error) {
+    status = error.status();
+  }
+  EXPECT_EQ(status, Status::kNoSpace);
+  EXPECT_TRUE(ListDir(small).empty());
+  EXPECT_EQ(umount(small.c_str()), 0);
 }
 
 // Takes connections and says nothing.

@@ -220,5 +220,24 @@ TEST(HostDescriptor, NobodyReadingIsAnErrorAndNoSignal) {
   EXPECT_EQ(sigismember(&blocked, SIGPIPE), 0);
 }
 
+TEST(HostDescriptor, OneThatDoesNotBlockIsWaitedFor) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_NONBLOCK), 0);
+  const std::string text(300000, 'x');  // more than a pipe holds
+  std::string got;
+  std::thread reader([&] {
+    char part[4096];
+    while (got.size() < text.size()) {
+      const ssize_t count = read(ends[0], part, sizeof part);
+      if (count > 0) got.append(part, static_cast<size_t>(count));
+    }
+  });
+  WriteToHostDescriptor(ends[1], text, "pipe");
+  reader.join();
+  EXPECT_EQ(got, text);
+  close(ends[0]);
+  close(ends[1]);
+}
+
 }  // namespace
 }  // namespace trainyard
