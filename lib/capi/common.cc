@@ -21,6 +21,17 @@ ty_string_list *MakeStringList(std::vector<std::string> strings) {
   return std::make_unique<ty_string_list>(ty_string_list{std::move(strings)}).release();
 }
 
+ty_string_list *MakeVersionList(const std::vector<int64_t> &versions) {
+  std::vector<std::string> texts;
+  for (const int64_t version : versions) texts.push_back(std::to_string(version));
+  return MakeStringList(std::move(texts));
+}
+
+void CheckVersion(int64_t version) {
+  if (version >= 0) return;
+  throw Error::InvalidArgument("version must be 1 or more, or 0 for the latest, got " + std::to_string(version));
+}
+
 std::string OptionalString(const char *text) {
   return text == nullptr ? "" : text;
 }

@@ -85,8 +85,7 @@ ty_status ty_data_get(const ty_workspace *workspace, const char *name, int64_t v
     require_out(out_json, "out_json");
     require_handle(workspace, "workspace");
     require(name, "name");
-    if (version < 0)
-      throw Error::InvalidArgument("version must be 1 or more, or 0 for the latest, got " + std::to_string(version));
+    capi::CheckVersion(version);
     *out_json = capi::CopyString(workspace->driver->GetData(name, version).ToJson().Dump());
   });
 }
@@ -116,9 +115,7 @@ ty_status ty_data_list_versions(const ty_workspace *workspace, const char *name,
     require_out(out_versions, "out_versions");
     require_handle(workspace, "workspace");
     require(name, "name");
-    std::vector<std::string> versions;
-    for (const int64_t version : workspace->driver->ListDataVersions(name)) versions.push_back(std::to_string(version));
-    *out_versions = capi::MakeStringList(std::move(versions));
+    *out_versions = capi::MakeVersionList(workspace->driver->ListDataVersions(name));
   });
 }
 

@@ -46,6 +46,9 @@ void require_handle(const Handle *handle, const char *name) {
 // `char *` for the caller, freed by ty_string_free.
 char *CopyString(std::string_view text);
 ty_string_list *MakeStringList(std::vector<std::string> strings);
+// Versions of models and data assets: as decimal texts; and what asks for one of them, 0 for the latest.
+ty_string_list *MakeVersionList(const std::vector<int64_t> &versions);
+void CheckVersion(int64_t version);
 std::string OptionalString(const char *text);
 // A string that is written into records: there, and valid UTF-8.
 std::string Utf8(const char *text, const char *name);

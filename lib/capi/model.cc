@@ -28,8 +28,7 @@ ty_status ty_model_get(ty_workspace *workspace, const char *name, int64_t versio
     require_out(out_model, "out_model");
     require_handle(workspace, "workspace");
     require(name, "name");
-    if (version < 0)
-      throw Error::InvalidArgument("version must be 1 or more, or 0 for the latest, got " + std::to_string(version));
+    capi::CheckVersion(version);
     *out_model = capi::MakeModel(workspace->driver, workspace->driver->GetModel(name, version));
   });
 }
@@ -54,9 +53,7 @@ ty_status ty_model_list_versions(const ty_workspace *workspace, const char *name
     require_out(out_versions, "out_versions");
     require_handle(workspace, "workspace");
     require(name, "name");
-    std::vector<std::string> versions;
-    for (int64_t version : workspace->driver->ListModelVersions(name)) versions.push_back(std::to_string(version));
-    *out_versions = capi::MakeStringList(std::move(versions));
+    *out_versions = capi::MakeVersionList(workspace->driver->ListModelVersions(name));
   });
 }
 
