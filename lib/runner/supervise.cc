@@ -92,11 +92,18 @@ class Supervisor {
     }
   }
 
-  void Run() {
+  // Before the host is answered: it stands in line for this run until then, and no longer.
+  void TakePlace() {
     OpenLog();
     RaiseFileLimit();
     Outcome(layout_).Reserve();
     beat_.emplace(layout_);
+    job_ = Job::Parse(run_.job_json, "job");
+    place_.emplace(job_, run_, store_.get(), options_.place, &*beat_);
+    place_->Hold();
+  }
+
+  void Run() {
     RunState final_state = RunState::kFailed;
     RunError error;
     try {
@@ -163,9 +170,6 @@ class Supervisor {
   }
 
   RunState Execute(RunError *error) {
-    job_ = Job::Parse(run_.job_json, "job");
-    place_.emplace(job_, run_, store_.get(), options_.place, &*beat_);
-    place_->Hold();
     book_.Advance(RunState::kPreparing);
     for (const std::string &warning : run_.warnings) Log(LogLevel::kWarning, warning);
     std::optional<GitStatus> git;
@@ -457,6 +461,7 @@ int Supervise(const SuperviseOptions &options) {
   std::optional<Supervisor> supervisor;
   try {
     supervisor.emplace(options);
+    supervisor->TakePlace();
   } catch (const std::exception &error) {
     ReportDetachedError(options.result_fd, error.what());
     return 1;

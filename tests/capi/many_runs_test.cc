@@ -1,10 +1,13 @@
 // Many runs at once, as several hosts submit and follow them: none is lost, each starts when it is its turn, and no
 // line of a log is missed.
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 
 #include <algorithm>
 
 #include "capi/api.h"
+#include "util/fs.h"
 #include "util/json.h"
 
 namespace trainyard_test {
@@ -65,6 +68,33 @@ TEST_F(ManyRunsTest, ThoseOfFourHostsStartInTheOrderOfTheirSubmits) {
     });
     EXPECT_LE(at_once, 2) << id << " had no slot";
   }
+}
+
+// From the submit on somebody stands in line for a run, without a gap between the host and the run's supervisor: what
+// nobody holds is taken for dead, and others pass.
+TEST_F(ManyRunsTest, WhoHasSubmittedStandsInLine) {
+  Slots(1);
+  TyRun first = Submit("exec sleep 60");
+  ASSERT_TRUE(Until([&] {
+    ty_run_state state = TY_RUN_NOT_STARTED;
+    EXPECT_OK(ty_run_get_state(first, &state, err));
+    return state == TY_RUN_RUNNING;
+  }));
+  const std::string line = directory.path() + "/trainyard/tickets";
+  std::vector<TyRun> waiting;
+  for (size_t i = 1; i <= 10; ++i) {
+    waiting.push_back(Submit("true"));
+    size_t held = 0;
+    for (const trainyard::DirEntry &entry : trainyard::ListDir(line)) {
+      if (!entry.name.starts_with("t-")) continue;
+      const trainyard::UniqueFd fd(open((line + "/" + entry.name).c_str(), O_RDONLY | O_CLOEXEC));
+      if (fd.valid() && flock(fd.get(), LOCK_EX | LOCK_NB) != 0) ++held;
+    }
+    EXPECT_EQ(held, i) << "right after a submit";
+  }
+  for (TyRun &run : waiting) EXPECT_OK(ty_run_cancel(run, err));
+  EXPECT_OK(ty_run_cancel(first, err));
+  for (TyRun &run : waiting) EXPECT_EQ(Wait(run), TY_RUN_CANCELED);
 }
 
 TEST_F(ManyRunsTest, AHostThatFollowsFiftyOfThemMissesNoLine) {
