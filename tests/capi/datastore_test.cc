@@ -1,5 +1,6 @@
 // datastore.h, and the inputs of real runs that are local. Those from a server: tests/runner/inputs_e2e_test.cc.
 #include <sys/stat.h>
+#include <filesystem>
 
 #include "capi/api.h"
 #include "util/json.h"
@@ -58,6 +59,23 @@ TEST_F(DataTest, UploadsAreWholeOrNotAtAll) {
   EXPECT_EQ(ty_datastore_upload(workspace, store, (directory / "none").c_str(), nullptr, 0, err), TY_ERR_NOT_FOUND);
   EXPECT_EQ(ty_datastore_upload(workspace, store, (directory / "data").c_str(), "../x", 0, err),
             TY_ERR_INVALID_ARGUMENT);
+}
+
+TEST_F(DataTest, LinksThatWouldLeaveSomethingOutAreNamedBeforeAnythingIsUploaded) {
+  WriteAll(directory / "data/1.txt", "one");
+  const std::string link = directory / "data/linked";
+  std::filesystem::create_directory_symlink(directory.path(), link);
+  EXPECT_EQ(ty_datastore_upload(workspace, "workspaceblobstore", (directory / "data").c_str(), "links", 0, err),
+            TY_ERR_INVALID_ARGUMENT);
+  EXPECT_NE(err.message().find("data/linked' is a link to a directory"), std::string::npos) << err.message();
+  std::filesystem::remove(link);
+  std::filesystem::create_symlink("nowhere", link);
+  EXPECT_EQ(ty_datastore_upload(workspace, "workspaceblobstore", (directory / "data").c_str(), "links", 0, err),
+            TY_ERR_INVALID_ARGUMENT);
+  EXPECT_NE(err.message().find("a link to nothing"), std::string::npos) << err.message();
+  std::filesystem::remove(link);
+  std::filesystem::create_symlink("1.txt", link);
+  EXPECT_OK(ty_datastore_upload(workspace, "workspaceblobstore", (directory / "data").c_str(), "links", 0, err));
 }
 
 TEST_F(DataTest, APipeIsNoFileToUpload) {

@@ -112,8 +112,16 @@ void LocalDriver::UploadToDatastore(const std::string &name, const std::string &
   std::vector<std::pair<std::string, std::string>> copies;
   if (info->kind == FileInfo::Kind::kDirectory) {
     for (const std::string &file : ListTree(path)) {
-      const auto kind = Stat(JoinPath(path, file));
-      if (kind && kind->kind == FileInfo::Kind::kFile) copies.emplace_back(JoinPath(path, file), JoinPath(to, file));
+      const std::string source = JoinPath(path, file);
+      const auto kind = Stat(source);
+      if (!kind || kind->kind == FileInfo::Kind::kDirectory) {
+        throw Error::InvalidArgument("'" + source + "' is a link " +
+                                         (kind ? "to a directory: upload that directory on its own"
+                                               : "to nothing: remove it, or restore what it leads to") +
+                                         "; nothing was uploaded",
+                                     {{"path", source}});
+      }
+      if (kind->kind == FileInfo::Kind::kFile) copies.emplace_back(source, JoinPath(to, file));
     }
   } else {
     copies.emplace_back(path, JoinPath(to, BaseName(path)));
