@@ -2,6 +2,7 @@
 
 # A compilation of another checkout of the same sources counts as the same one.
 export CCACHE_BASEDIR="${CCACHE_BASEDIR:-$root}" CCACHE_NOHASHDIR="${CCACHE_NOHASHDIR:-1}"
+export CCACHE_SLOPPINESS="${CCACHE_SLOPPINESS:-pch_defines,time_macros}"  # as it wants for precompiled headers
 
 say() { printf '%s\n' "trainyard: $*" >&2; }
 die() { say "$*"; exit 1; }

@@ -10,7 +10,7 @@ shift
 mkdir -p "$directory"
 if command -v ccache >/dev/null 2>&1; then
   # In the build's own commands, so that a plain `ninja` finds what another checkout has compiled, too.
-  ccache="env;CCACHE_BASEDIR=$CCACHE_BASEDIR;CCACHE_NOHASHDIR=$CCACHE_NOHASHDIR;ccache"
+  ccache="env;CCACHE_BASEDIR=$CCACHE_BASEDIR;CCACHE_NOHASHDIR=$CCACHE_NOHASHDIR;CCACHE_SLOPPINESS=$CCACHE_SLOPPINESS;ccache"
   set -- "-DCMAKE_C_COMPILER_LAUNCHER=$ccache" "-DCMAKE_CXX_COMPILER_LAUNCHER=$ccache" "$@"
 fi
 if cmake -S "$root" -B "$directory" -G Ninja "$@" >"$directory/cmake.log" 2>&1; then exit 0; fi
