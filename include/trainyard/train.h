@@ -1,6 +1,6 @@
 /*
- * trainyard/train.h: the settings of a training job. ty_train_config_describe lists every key with type, default,
- * range and meaning.
+ * trainyard/train.h: the settings of a training job, and a trainer for this process. ty_train_config_describe lists
+ * every key with type, default, range and meaning.
  *
  * Most used: data.directory; model.architecture (squeezenet1_1, resnet18, resnet34, resnet50), model.weights (a
  * .safetensors or .pth file, https://...#<sha256>, model:NAME[:VERSION]; empty: random), model.mode (finetune,
@@ -13,12 +13,13 @@
  * "steps", "phase", "loss", "accuracy", "images_per_second", "time_left_ms"}. What it leaves:
  * outputs/model.safetensors and outputs/model.json of the best epoch, and outputs/checkpoints/ to go on from.
  *
- * Threads: one thread at a time, except for calls that take `const ty_train_config *`.
+ * Threads: one thread at a time, except for calls that take `const ty_train_config *`; ty_trainer: any thread.
  */
 #ifndef TRAINYARD_TRAIN_H_
 #define TRAINYARD_TRAIN_H_
 
 #include <trainyard/common.h>
+#include <trainyard/dlpack.h>
 #include <trainyard/error.h>
 
 TY_EXTERN_C_BEGIN
@@ -125,6 +126,124 @@ TY_API ty_status ty_train_config_set_doubles(ty_train_config *config, const char
 
 /** @param config  the settings, or NULL @since 0.1 */
 TY_API void ty_train_config_free(ty_train_config *config) TY_NOEXCEPT;
+
+/*
+ * A trainer learns in this process, from memory of the host: in a simulation's loop, from a stream of labels. It needs
+ * no workspace and makes no run. Tensors are DLPack's, read in place for the call: CPU memory, or CUDA's of the
+ * trainer's device; any strides that are not negative.
+ *
+ * Settings that it uses: model.*, train.batch_size (not looked at: a step takes what it is given),
+ * train.micro_batch_size, train.seed, train.clip_*, train.ema_decay, train.steps_per_epoch, train.epochs (the length
+ * of schedules), loss.*, optimizer.*, schedule.*, device, and train.nan_policy skip.
+ *
+ * Threads: all calls on one trainer may come from any thread; they wait for each other. Trainers do not know of each
+ * other.
+ */
+typedef struct ty_trainer ty_trainer;
+
+/**
+ * Make a trainer with a new model. The first one in the process loads the engine and LibTorch.
+ *
+ * @param config        the settings, copied; e.g. model.architecture mlp, model.inputs 64, loss.name mse
+ * @param weights_path  NULL, or a .safetensors or .pth file to start from
+ * @param out_trainer   [out] free with ty_trainer_free
+ * @param err           [out, optional]; details: "key" or "path"
+ * @return TY_OK, TY_ERR_INVALID_ARGUMENT (settings that do not fit together), TY_ERR_NOT_FOUND, TY_ERR_CORRUPT (the
+ *         weights), TY_ERR_RUNTIME (no engine), TY_ERR_UNSUPPORTED (no such device), TY_ERR_OUT_OF_MEMORY
+ * @since 0.1
+ */
+TY_API ty_status ty_trainer_new(const ty_train_config *config, const char *weights_path, ty_trainer **out_trainer,
+                                ty_error **err) TY_NOEXCEPT;
+
+/**
+ * One step: the loss of the batch, its gradients, one change of the weights.
+ *
+ * @param trainer   the trainer
+ * @param inputs    [n, ...], n at least 1: what the model takes ([n, model.inputs]; images: [n, 3, height, width],
+ *                  normalised); float32, other types are converted
+ * @param targets   cross_entropy: [n] integers, classes from 0; else floats of the outputs' shape
+ * @param out_loss  [out, optional] the mean loss before the change. NULL on a GPU: the step is not waited for
+ * @param err       [out, optional]
+ * @return TY_OK, TY_ERR_INVALID_ARGUMENT (shapes that do not fit), TY_ERR_UNSUPPORTED (type, device or strides),
+ *         TY_ERR_OUT_OF_MEMORY, TY_ERR_ENGINE
+ * @since 0.1
+ */
+TY_API ty_status ty_trainer_step(ty_trainer *trainer, const DLTensor *inputs, const DLTensor *targets, double *out_loss,
+                                 ty_error **err) TY_NOEXCEPT;
+
+/**
+ * The loss of a batch, without learning from it (dropout off; with train.ema_decay: of the averaged weights).
+ *
+ * @param trainer       the trainer
+ * @param inputs        as ty_trainer_step's
+ * @param targets       as ty_trainer_step's
+ * @param out_loss      [out, optional] the mean loss
+ * @param out_accuracy  [out, optional] 0 to 1, the share of samples whose class (or labels, all) is right; NaN where
+ *                      numbers are learnt
+ * @param err           [out, optional]
+ * @return as ty_trainer_step
+ * @since 0.1
+ */
+TY_API ty_status ty_trainer_evaluate(ty_trainer *trainer, const DLTensor *inputs, const DLTensor *targets,
+                                     double *out_loss, double *out_accuracy, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * What the model answers, as it is (logits, not probabilities).
+ *
+ * @param trainer  the trainer
+ * @param inputs   as ty_trainer_step's
+ * @param outputs  [out] n rows of the model's outputs, in C order
+ * @param count    floats that `outputs` has room for
+ * @param err      [out, optional]
+ * @return as ty_trainer_step; TY_ERR_INVALID_ARGUMENT also when there is too little room
+ * @since 0.1
+ */
+TY_API ty_status ty_trainer_predict(ty_trainer *trainer, const DLTensor *inputs, float *outputs, size_t count,
+                                    ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Schedules that change the rate by epochs go on.
+ * @param trainer          the trainer
+ * @param validation_loss  what schedule.name plateau looks at; NaN: nothing
+ * @param err              [out, optional]
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_trainer_end_epoch(ty_trainer *trainer, double validation_loss, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Write all that is needed to go on as if nothing had happened, whole or not at all.
+ * @param trainer  the trainer
+ * @param path     the file, replaced when it exists
+ * @param err      [out, optional]; details: "path"
+ * @return TY_OK, TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_trainer_save(ty_trainer *trainer, const char *path, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Go on from what ty_trainer_save wrote, with the same settings. On failure the trainer stays as it was.
+ * @param trainer  the trainer
+ * @param path     the file
+ * @param err      [out, optional]; details: "path"
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_CORRUPT, TY_ERR_VERSION, TY_ERR_INVALID_STATE (of another model or optimizer)
+ * @since 0.1
+ */
+TY_API ty_status ty_trainer_load(ty_trainer *trainer, const char *path, ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Write the weights alone as .safetensors, whole or not at all; mlp and sequential have the names of Python's
+ * torch.nn.Sequential.
+ * @param trainer  the trainer
+ * @param path     the file, replaced when it exists
+ * @param err      [out, optional]; details: "path"
+ * @return TY_OK, TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
+ * @since 0.1
+ */
+TY_API ty_status ty_trainer_save_weights(ty_trainer *trainer, const char *path, ty_error **err) TY_NOEXCEPT;
+
+/** @param trainer  the trainer, or NULL @since 0.1 */
+TY_API void ty_trainer_free(ty_trainer *trainer) TY_NOEXCEPT;
 
 TY_EXTERN_C_END
 

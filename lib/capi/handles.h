@@ -121,6 +121,15 @@ struct ty_compute {
   std::string name;
 };
 
+struct ty_trainer {
+  trainyard::capi::Origin origin;
+  const ty_engine *engine = nullptr;
+  ty_engine_trainer *trainer = nullptr;
+  ~ty_trainer() {
+    if (trainer != nullptr) engine->trainer_free(trainer);
+  }
+};
+
 struct ty_predictor {
   trainyard::capi::Origin origin;
   const ty_engine *engine = nullptr;

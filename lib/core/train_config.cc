@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 
+#include "core/train_lists.h"
 #include "util/error.h"
 #include "util/text.h"
 
@@ -12,63 +12,6 @@ namespace trainyard {
 namespace {
 
 using enum SettingType;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kMaxInt = 9007199254740991.0;  // 2^53 - 1
-
-// clang-format off
-constexpr Setting kSettings[] = {
-    // key                       type         default      min   max      choices
-    {"data.directory",           kString,     "\"\"",      0,    0,       "",
-     "Directory with one folder `train` and one folder `val` (or `validation`), each with one folder per class."},
-    {"data.train_directory",     kString,     "\"\"",      0,    0,       "",
-     "Training images, one folder per class; instead of data.directory."},
-    {"data.validation_directory", kString,    "\"\"",      0,    0,       "",
-     "Validation images, one folder per class; instead of data.directory."},
-    {"data.bad_images",          kString,     "\"skip\"",  0,    0,       "skip|fail",
-     "What an unreadable image does: it is named, counted and left out, or the run fails."},
-    {"data.workers",             kInteger,    "0",         0,    256,     "",
-     "Threads that decode and transform images; 0 = as many as there are CPUs. Results do not depend on it."},
-    {"data.cache",               kString,     "\"auto\"",  0,    0,       "auto|memory|none",
-     "Keep decoded images in memory after the first epoch: always, never, or when they fit into a quarter of the free memory."},
-    {"transform.resize",         kInteger,    "256",       1,    8192,    "",
-     "Evaluation: the shorter side is resized to this many pixels."},
-    {"transform.crop",           kInteger,    "224",       1,    8192,    "",
-     "Side of the square that the model sees, in pixels: centre crop for evaluation, random resized crop for training."},
-    {"transform.augment",        kBool,       "true",      0,    0,       "",
-     "Training uses RandomResizedCrop and RandomHorizontalFlip; false: the evaluation transform."},
-    {"transform.scale_minimum",  kNumber,     "0.08",      0.0001, 1,     "",
-     "RandomResizedCrop: smallest share of the image's area."},
-    {"transform.mean",           kNumberList, "[0.485,0.456,0.406]", -kInf, kInf, "",
-     "Subtracted from each channel of the pixels in 0..1 (red, green, blue). The default is ImageNet's."},
-    {"transform.std",            kNumberList, "[0.229,0.224,0.225]", 1e-12, kInf, "",
-     "Each channel is divided by it. The default is ImageNet's."},
-    {"model.architecture",       kString,     "\"resnet18\"", 0, 0,       "squeezenet1_1|resnet18|resnet34|resnet50",
-     "The network; parameter names are torchvision's."},
-    {"model.weights",            kString,     "\"\"",      0,    0,       "",
-     "Weights to start from: a .safetensors or .pth file, https://...#<sha256>, or model:NAME[:VERSION] of the workspace. Empty: random."},
-    {"model.mode",               kString,     "\"finetune\"", 0, 0,       "finetune|feature",
-     "Train all parameters, or only the head on a frozen backbone."},
-    {"train.epochs",             kInteger,    "25",        1,    1000000, "", "Passes over the training images."},
-    {"train.batch_size",         kInteger,    "4",         1,    65536,   "", "Images per step."},
-    {"train.seed",               kInteger,    "0",         0,    kMaxInt, "", "Everything random is derived from it."},
-    {"train.nan_policy",         kString,     "\"fail\"",  0,    0,       "fail|skip",
-     "A loss that is not a finite number fails the run, or the step is left out and counted."},
-    {"train.log_every_steps",    kInteger,    "10",        1,    1000000, "", "Steps between two points of the metric `train/loss_step` and between progress reports."},
-    {"evaluate.batch_size",      kInteger,    "32",        1,    65536,   "", "Images per evaluation step."},
-    {"optimizer.name",           kString,     "\"sgd\"",   0,    0,       "sgd", "The optimizer."},
-    {"optimizer.lr",             kNumber,     "0.001",     0,    kInf,    "", "Learning rate at the start."},
-    {"optimizer.momentum",       kNumber,     "0.9",       0,    1,       "", "Momentum of SGD."},
-    {"optimizer.weight_decay",   kNumber,     "0",         0,    kInf,    "", "L2 penalty."},
-    {"schedule.name",            kString,     "\"step\"",  0,    0,       "step|constant", "How the learning rate changes after each epoch."},
-    {"schedule.step_size",       kInteger,    "7",         1,    1000000, "", "step: every so many epochs the rate is multiplied by schedule.gamma."},
-    {"schedule.gamma",           kNumber,     "0.1",       0,    kInf,    "", "step: the factor."},
-    {"checkpoint.every_epochs",  kInteger,    "1",         0,    1000000, "", "Epochs between checkpoints; 0 = none."},
-    {"checkpoint.keep",          kInteger,    "1",         1,    1000,    "", "How many checkpoints are kept."},
-    {"device",                   kString,     "\"auto\"",  0,    0,       "", "auto (a GPU when there is one), cpu, cuda or cuda:N."},
-    {"threads",                  kInteger,    "0",         0,    1024,    "", "CPU threads of one step; 0 = as many as there are CPUs."},
-};
-// clang-format on
 
 std::string_view TypeName(SettingType type) {
   switch (type) {
@@ -99,7 +42,7 @@ std::string_view GroupOf(std::string_view key) {
 
 [[noreturn]] void ThrowUnknownKey(std::string_view key, std::string_view where) {
   std::vector<std::string> keys;
-  for (const Setting &setting : kSettings) keys.emplace_back(setting.key);
+  for (const Setting &setting : TrainConfig::Settings()) keys.emplace_back(setting.key);
   const std::string nearest = NearestOf(key, keys);
   const std::string hint =
       nearest.empty() ? "; ty_train_config_describe lists all" : ", did you mean '" + nearest + "'?";
@@ -159,7 +102,7 @@ Json NumberOrNull(double value) {
 const std::vector<SettingValue> &Defaults() {
   static const std::vector<SettingValue> values = [] {
     std::vector<SettingValue> parsed;
-    for (const Setting &setting : kSettings) {
+    for (const Setting &setting : TrainConfig::Settings()) {
       parsed.push_back(ValueFromJson(setting, Json::Parse(setting.default_json, setting.key)));
     }
     return parsed;
@@ -169,13 +112,9 @@ const std::vector<SettingValue> &Defaults() {
 
 }  // namespace
 
-std::span<const Setting> TrainConfig::Settings() {
-  return kSettings;
-}
-
 std::string TrainConfig::DescribeJson() {
   Json list = Json::Array();
-  for (const Setting &setting : kSettings) {
+  for (const Setting &setting : TrainConfig::Settings()) {
     const bool bounded = setting.type == kInteger || setting.type == kNumber || setting.type == kNumberList;
     Json choices = Json::Array();
     for (std::string_view choice : Split(setting.choices, '|')) choices.Append(choice);
@@ -195,8 +134,8 @@ std::string TrainConfig::DescribeJson() {
 TrainConfig::TrainConfig() : values_(Defaults()) {}
 
 size_t TrainConfig::IndexOf(std::string_view key, SettingType type) const {
-  for (size_t i = 0; i < std::size(kSettings); ++i) {
-    const Setting &setting = kSettings[i];
+  for (size_t i = 0; i < TrainConfig::Settings().size(); ++i) {
+    const Setting &setting = TrainConfig::Settings()[i];
     if (setting.key != key) continue;
     if (setting.type == type) return i;
     throw Error::InvalidArgument("setting '" + std::string(key) + "' is a " + std::string(TypeName(setting.type)) +
@@ -207,13 +146,13 @@ size_t TrainConfig::IndexOf(std::string_view key, SettingType type) const {
 }
 
 void TrainConfig::Store(size_t index, SettingValue value) {
-  const Setting &setting = kSettings[index];
+  const Setting &setting = Settings()[index];
   if (const auto *integer = std::get_if<int64_t>(&value)) CheckRange(setting, static_cast<double>(*integer));
   if (const auto *number = std::get_if<double>(&value)) CheckRange(setting, *number);
   if (const auto *numbers = std::get_if<std::vector<double>>(&value)) {
     for (double number : *numbers) CheckRange(setting, number);
-    // The lists there are hold one number per colour channel.
-    if (numbers->size() != 3) {
+    // One number per colour channel.
+    if (setting.key.starts_with("transform.") && numbers->size() != 3) {
       throw Error::InvalidArgument(
           "setting '" + std::string(setting.key) + "' must have 3 numbers, got " + std::to_string(numbers->size()),
           {{"key", std::string(setting.key)}});
@@ -236,7 +175,7 @@ void TrainConfig::SetBool(std::string_view key, bool value) {
 }
 
 void TrainConfig::SetInteger(std::string_view key, int64_t value) {
-  for (const Setting &setting : kSettings) {
+  for (const Setting &setting : TrainConfig::Settings()) {
     if (setting.key == key && setting.type == kNumber) return SetNumber(key, static_cast<double>(value));
   }
   Store(IndexOf(key, kInteger), value);
@@ -285,10 +224,6 @@ bool IsDevice(std::string_view name) {
 }  // namespace
 
 void TrainConfig::CheckComplete() const {
-  if (const std::string &device = GetString("device"); !IsDevice(device)) {
-    throw Error::InvalidArgument("setting 'device' must be auto, cpu, cuda or cuda:N, got '" + device + "'",
-                                 {{"key", "device"}});
-  }
   const bool whole = !GetString("data.directory").empty();
   const bool parts = !GetString("data.train_directory").empty() || !GetString("data.validation_directory").empty();
   if (whole && parts) {
@@ -301,9 +236,70 @@ void TrainConfig::CheckComplete() const {
         "'data.validation_directory'",
         {{"key", "data.directory"}});
   }
+  const std::string &architecture = GetString("model.architecture");
+  if (architecture == "mlp" || architecture == "sequential") {
+    throw Error::InvalidArgument(
+        "setting 'model.architecture' " + architecture + " is for arrays: a job on images needs a network for images",
+        {{"key", "model.architecture"}});
+  }
+  if (GetString("loss.name") != "cross_entropy") {
+    throw Error::InvalidArgument(
+        "setting 'loss.name' must be cross_entropy for folders of images, whose classes are "
+        "the folders' names",
+        {{"key", "loss.name"}});
+  }
+  CheckTraining();
   if (GetInteger("transform.crop") > GetInteger("transform.resize")) {
     throw Error::InvalidArgument("'transform.crop' must not be larger than 'transform.resize'",
                                  {{"key", "transform.crop"}});
+  }
+}
+
+void TrainConfig::CheckTraining() const {
+  const auto refuse = [](const char *key, const std::string &message) {
+    throw Error::InvalidArgument("setting '" + std::string(key) + "' " + message, {{"key", key}});
+  };
+  if (const std::string &device = GetString("device"); !IsDevice(device)) {
+    refuse("device", "must be auto, cpu, cuda or cuda:N, got '" + device + "'");
+  }
+  const std::string &architecture = GetString("model.architecture"), &loss = GetString("loss.name");
+  if ((architecture == "mlp" || architecture == "sequential") && GetInteger("model.inputs") == 0) {
+    refuse("model.inputs", "must say how many values a sample of model.architecture " + architecture + " has");
+  }
+  if (architecture == "sequential" && GetString("model.layers").empty()) {
+    refuse("model.layers", "must list the layers of model.architecture sequential");
+  }
+  for (const double width : GetNumberList("model.hidden")) {
+    if (width != std::floor(width)) refuse("model.hidden", "must have whole numbers, got " + FormatDouble(width));
+  }
+  if (loss != "cross_entropy" && (GetNumber("loss.label_smoothing") != 0 || !GetString("loss.class_weights").empty())) {
+    refuse("loss.name", "must be cross_entropy with label smoothing or class weights, got '" + loss + "'");
+  }
+  if (GetInteger("model.cache_features") > 0 && GetString("model.mode") != "feature") {
+    refuse("model.cache_features", "needs model.mode feature: a backbone that changes has no features to keep");
+  }
+  ParsePatterns(GetString("model.freeze"), "model.freeze");
+  ParseFactors(GetString("optimizer.lr_factors"), "optimizer.lr_factors");
+  ParseClassWeights(GetString("loss.class_weights"), "loss.class_weights");
+  const std::string &optimizer = GetString("optimizer.name"), &schedule = GetString("schedule.name");
+  if (GetBool("optimizer.nesterov") && (optimizer != "sgd" || GetNumber("optimizer.momentum") == 0)) {
+    refuse("optimizer.nesterov", "needs optimizer.name sgd with a momentum above 0");
+  }
+  if (GetInteger("train.micro_batch_size") > GetInteger("train.batch_size")) {
+    refuse("train.micro_batch_size", "must not be larger than train.batch_size, of which it is a part");
+  }
+  if (schedule == "multistep" && GetNumberList("schedule.milestones").empty()) {
+    refuse("schedule.milestones", "must name the epochs after which the rate changes, as schedule.name is multistep");
+  }
+  if (schedule == "onecycle" && GetInteger("schedule.warmup_steps") > 0) {
+    refuse("schedule.warmup_steps", "does not go with schedule.name onecycle, which has its own rise");
+  }
+  if (GetString("train.nan_policy") == "rollback" && GetInteger("checkpoint.every_epochs") == 0 &&
+      GetInteger("checkpoint.every_steps") == 0) {
+    refuse("train.nan_policy", "rollback needs checkpoints: set checkpoint.every_epochs or checkpoint.every_steps");
+  }
+  for (const char *key : {"optimizer.beta1", "optimizer.beta2", "train.ema_decay"}) {
+    if (GetNumber(key) == 1) refuse(key, "must be below 1");
   }
 }
 
@@ -311,7 +307,7 @@ Json TrainConfig::ToJson() const {
   Json root = Json::Object();
   std::map<std::string, Json, std::less<>> groups;
   for (size_t i = 0; i < values_.size(); ++i) {
-    const std::string_view key = kSettings[i].key, group = GroupOf(key);
+    const std::string_view key = TrainConfig::Settings()[i].key, group = GroupOf(key);
     if (group.empty()) {
       root.Set(key, ValueToJson(values_[i]));
       continue;
@@ -326,8 +322,9 @@ Json TrainConfig::ToJson() const {
 TrainConfig TrainConfig::FromJson(const Json &json, std::string_view where) {
   TrainConfig config;
   const auto store = [&](const std::string &key, const Json &value) {
-    for (size_t i = 0; i < std::size(kSettings); ++i) {
-      if (kSettings[i].key == key) return config.Store(i, ValueFromJson(kSettings[i], value));
+    for (size_t i = 0; i < TrainConfig::Settings().size(); ++i) {
+      if (TrainConfig::Settings()[i].key == key)
+        return config.Store(i, ValueFromJson(TrainConfig::Settings()[i], value));
     }
     ThrowUnknownKey(key, where);
   };

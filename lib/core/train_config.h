@@ -1,5 +1,5 @@
-// The settings of a training job: one visible table (train_config.cc) of dotted keys with type, default, range and
-// meaning; values by key; nested JSON in and out. Thread rule: a value.
+// The settings of a training job: one visible table (train_config_table.cc) of dotted keys with type, default, range
+// and meaning; values by key; nested JSON in and out. Thread rule: a value.
 #pragma once
 
 #include <cstdint>
@@ -49,8 +49,10 @@ class TrainConfig {
   const std::string &GetString(std::string_view key) const;
   const std::vector<double> &GetNumberList(std::string_view key) const;
 
-  // What a job needs before it can run: data and a model are named. Throws Error::InvalidArgument.
+  // What a job needs before it can run: data is named, and what CheckTraining says. Throw Error::InvalidArgument.
   void CheckComplete() const;
+  // Settings that are each fine alone fit together.
+  void CheckTraining() const;
 
   Json ToJson() const;  // nested, every setting: {"optimizer":{"lr":0.001,...},...}
   // Nested JSON; keys left out keep their default. `where` names the place in errors ("job.train").

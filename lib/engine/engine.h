@@ -29,6 +29,11 @@ typedef struct ty_engine_error {
                  NULL. */
 } ty_engine_error;
 
+/* What should_stop answers. */
+#define TY_ENGINE_GO_ON 0
+#define TY_ENGINE_STOP 1  /* finish this step, evaluate, keep the best, return */
+#define TY_ENGINE_LEAVE 2 /* write a checkpoint and return at once: TY_ERR_CANCELED, code "left" */
+
 /* What a training rank gives the engine. All pointers stay valid during train(). */
 typedef struct ty_engine_host {
   void *user;
@@ -40,11 +45,12 @@ typedef struct ty_engine_host {
   void (*metric)(void *user, const char *name, int64_t step, double value);
   void (*progress)(void *user, const char *json);
   void (*log)(void *user, int32_t level, const char *message); /* TY_LOG_... */
-  int32_t (*should_stop)(void *user); /* not 0: finish this step, evaluate, keep the best, return */
+  int32_t (*should_stop)(void *user);                          /* one of TY_ENGINE_GO_ON, ... */
 } ty_engine_host;
 
 typedef struct ty_engine_predictor ty_engine_predictor;
 typedef struct ty_engine_prediction ty_engine_prediction;
+typedef struct ty_engine_trainer ty_engine_trainer;
 
 /* One image's answer: `count` classes, best first. Arrays belong to the prediction. */
 typedef struct ty_engine_prediction_item {
@@ -75,7 +81,7 @@ typedef struct ty_engine {
   int32_t (*validate)(const char *config_json, const char *weights_path, int32_t check_images, char **out_report_json,
                       ty_engine_error *error);
 
-  /* Runs a whole training job. config_json: nested, every setting present (core/train_config.cc). */
+  /* Runs a whole training job. config_json: nested (core/train_config_table.cc). */
   int32_t (*train)(const char *config_json, const ty_engine_host *host, ty_engine_error *error);
 
   int32_t (*predictor_open)(const char *path, const char *device, ty_engine_predictor **out, ty_engine_error *error);
@@ -88,6 +94,22 @@ typedef struct ty_engine {
   int32_t (*predictor_tensor)(const ty_engine_predictor *predictor, const DLTensor *input, float *output, size_t count,
                               ty_engine_error *error);
   void (*predictor_free)(ty_engine_predictor *predictor);
+
+  /* A model that learns from the host's memory (trainyard/train.h, ty_trainer). Any thread; calls wait for each other.
+   * out_loss and out_accuracy may be NULL. */
+  int32_t (*trainer_new)(const char *config_json, const char *weights_path, ty_engine_trainer **out,
+                         ty_engine_error *error);
+  int32_t (*trainer_step)(ty_engine_trainer *trainer, const DLTensor *inputs, const DLTensor *targets, double *out_loss,
+                          ty_engine_error *error);
+  int32_t (*trainer_evaluate)(ty_engine_trainer *trainer, const DLTensor *inputs, const DLTensor *targets,
+                              double *out_loss, double *out_accuracy, ty_engine_error *error);
+  int32_t (*trainer_predict)(ty_engine_trainer *trainer, const DLTensor *inputs, float *outputs, size_t count,
+                             ty_engine_error *error);
+  int32_t (*trainer_end_epoch)(ty_engine_trainer *trainer, double validation_loss, ty_engine_error *error);
+  int32_t (*trainer_save)(ty_engine_trainer *trainer, const char *path, ty_engine_error *error);
+  int32_t (*trainer_load)(ty_engine_trainer *trainer, const char *path, ty_engine_error *error);
+  int32_t (*trainer_save_weights)(ty_engine_trainer *trainer, const char *path, ty_engine_error *error);
+  void (*trainer_free)(ty_engine_trainer *trainer);
 
   size_t (*prediction_size)(const ty_engine_prediction *prediction);
   void (*prediction_item)(const ty_engine_prediction *prediction, size_t index, ty_engine_prediction_item *out);

@@ -13,6 +13,7 @@
 
 #include "engine/engine.h"
 #include "engine_torch/predict/predictor.h"
+#include "engine_torch/train/array_trainer.h"
 #include "engine_torch/train/settings.h"
 #include "engine_torch/train/trainer.h"
 #include "engine_torch/train/validate.h"
@@ -21,6 +22,10 @@
 
 struct ty_engine_predictor {
   trainyard::Predictor predictor;
+};
+
+struct ty_engine_trainer {
+  trainyard::ArrayTrainer trainer;
 };
 
 struct ty_engine_prediction {
@@ -196,7 +201,6 @@ void PredictionItemAt(const ty_engine_prediction *prediction, size_t index, ty_e
   out->path = item.path.c_str();
   out->error = item.error.empty() ? nullptr : item.error.c_str();
   out->status = item.status;
-  out->status = item.status;
   out->count = static_cast<int32_t>(item.classes.size());
   out->classes = item.classes.data();
   out->probabilities = item.probabilities.data();
@@ -204,6 +208,56 @@ void PredictionItemAt(const ty_engine_prediction *prediction, size_t index, ty_e
 
 void PredictionFree(ty_engine_prediction *prediction) {
   const std::unique_ptr<ty_engine_prediction> owned(prediction);
+}
+
+int32_t TrainerNew(const char *config_json, const char *weights_path, ty_engine_trainer **out, ty_engine_error *error) {
+  return Guard(error, [&] {
+    Require(config_json != nullptr && out != nullptr, "config_json and out");
+    *out = new ty_engine_trainer{{config_json, weights_path == nullptr ? "" : weights_path, own_libtorch}};
+  });
+}
+
+int32_t TrainerStep(ty_engine_trainer *trainer, const DLTensor *inputs, const DLTensor *targets, double *out_loss,
+                    ty_engine_error *error) {
+  return Guard(error, [&] {
+    Require(trainer != nullptr && inputs != nullptr && targets != nullptr, "trainer, inputs and targets");
+    trainer->trainer.Step(*inputs, *targets, out_loss);
+  });
+}
+
+int32_t TrainerEvaluate(ty_engine_trainer *trainer, const DLTensor *inputs, const DLTensor *targets, double *out_loss,
+                        double *out_accuracy, ty_engine_error *error) {
+  return Guard(error, [&] {
+    Require(trainer != nullptr && inputs != nullptr && targets != nullptr, "trainer, inputs and targets");
+    trainer->trainer.Evaluate(*inputs, *targets, out_loss, out_accuracy);
+  });
+}
+
+int32_t TrainerPredict(ty_engine_trainer *trainer, const DLTensor *inputs, float *outputs, size_t count,
+                       ty_engine_error *error) {
+  return Guard(error, [&] {
+    Require(trainer != nullptr && inputs != nullptr && outputs != nullptr, "trainer, inputs and outputs");
+    trainer->trainer.Predict(*inputs, outputs, count);
+  });
+}
+
+int32_t TrainerEndEpoch(ty_engine_trainer *trainer, double validation_loss, ty_engine_error *error) {
+  return Guard(error, [&] {
+    Require(trainer != nullptr, "trainer");
+    trainer->trainer.EndEpoch(validation_loss);
+  });
+}
+
+template <void (ArrayTrainer::*kWork)(const std::string &)>
+int32_t TrainerFile(ty_engine_trainer *trainer, const char *path, ty_engine_error *error) {
+  return Guard(error, [&] {
+    Require(trainer != nullptr && path != nullptr, "trainer and path");
+    (trainer->trainer.*kWork)(path);
+  });
+}
+
+void TrainerFree(ty_engine_trainer *trainer) {
+  const std::unique_ptr<ty_engine_trainer> owned(trainer);
 }
 
 const ty_engine *Table() {
@@ -224,6 +278,15 @@ const ty_engine *Table() {
       .predictor_folder = PredictorFolder,
       .predictor_tensor = PredictorTensor,
       .predictor_free = PredictorFree,
+      .trainer_new = TrainerNew,
+      .trainer_step = TrainerStep,
+      .trainer_evaluate = TrainerEvaluate,
+      .trainer_predict = TrainerPredict,
+      .trainer_end_epoch = TrainerEndEpoch,
+      .trainer_save = TrainerFile<&ArrayTrainer::Save>,
+      .trainer_load = TrainerFile<&ArrayTrainer::Load>,
+      .trainer_save_weights = TrainerFile<&ArrayTrainer::SaveWeights>,
+      .trainer_free = TrainerFree,
       .prediction_size = PredictionSize,
       .prediction_item = PredictionItemAt,
       .prediction_free = PredictionFree,

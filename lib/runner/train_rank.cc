@@ -22,8 +22,9 @@ namespace trainyard {
 namespace {
 
 constexpr int64_t kStopLookMs = 200;
+constexpr int kTerminatedExitCode = 128 + SIGTERM;  // as shells tell it
 
-// Set by the handler of SIGTERM: the same as a stop request.
+// Set by the handler of SIGTERM: the place is wanted, for another run or for good.
 volatile sig_atomic_t g_terminated = 0;
 
 int32_t NumberVariable(const char *name, int32_t fallback) {
@@ -60,14 +61,14 @@ class Host {
                                                                              : "";
     Print(std::string(prefix) + message);
   }
-  bool ShouldStop() {
-    if (g_terminated != 0) return true;
+  int32_t ShouldStop() {
+    if (g_terminated != 0) return TY_ENGINE_LEAVE;
     const int64_t now = MonotonicMs();
     if (!stop_ && now - last_look_ms_ >= kStopLookMs) {
       last_look_ms_ = now;
       stop_ = access(layout_.StopFile().c_str(), F_OK) == 0;
     }
-    return stop_;
+    return stop_ ? TY_ENGINE_STOP : TY_ENGINE_GO_ON;
   }
   void Close() { journal_.Close(); }
 
@@ -97,7 +98,7 @@ ty_engine_host Callbacks(Host *host) {
   };
   callbacks.progress = [](void *user, const char *json) { static_cast<Host *>(user)->Progress(json); };
   callbacks.log = [](void *, int32_t level, const char *message) { Host::Message(level, message); };
-  callbacks.should_stop = [](void *user) -> int32_t { return static_cast<Host *>(user)->ShouldStop() ? 1 : 0; };
+  callbacks.should_stop = [](void *user) -> int32_t { return static_cast<Host *>(user)->ShouldStop(); };
   return callbacks;
 }
 
@@ -175,10 +176,11 @@ int TrainRank(const std::string &workspace, const std::string &run_id) {
     failure = TrainFailure{"train", error.what()};
   }
   if (!failure) return 0;
-  WriteErrorFile(layout, *failure);
-  const std::string line = "error: " + failure->message + "\n";
+  const bool left = failure->code == "left";
+  if (!left) WriteErrorFile(layout, *failure);
+  const std::string line = (left ? "terminated: " : "error: ") + failure->message + "\n";
   [[maybe_unused]] const ssize_t count = write(STDERR_FILENO, line.data(), line.size());
-  return 1;
+  return left ? kTerminatedExitCode : 1;
 }
 
 void ValidateTraining(const std::string &request, const std::string &report_path) {

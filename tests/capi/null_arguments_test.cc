@@ -29,6 +29,7 @@ class NullArguments : public WorkspaceTest {
     ASSERT_OK(ty_train_config_new(config.out(), err));
     ASSERT_OK(ty_environment_new("e", environment.out(), err));
     predictor = std::make_unique<ty_predictor>();  // has no engine: no call in this file may get so far
+    trainer = std::make_unique<ty_trainer>();      // likewise
     AddCommon();
     AddWorkspace();
     AddDistribution();
@@ -43,6 +44,7 @@ class NullArguments : public WorkspaceTest {
     AddCompute();
     AddEnvironment();
     AddTrain();
+    AddTrainer();
     AddPredict();
   }
   void TearDown() override { ASSERT_OK(ty_runtime_set_directory(nullptr, err)); }
@@ -383,6 +385,23 @@ class NullArguments : public WorkspaceTest {
     table.AddPlain("ty_train_config_free", [] { ty_train_config_free(nullptr); });
   }
 
+  void AddTrainer() {
+    ty_trainer *tr = trainer.get();
+    table.Add("ty_trainer_new", &ty_trainer_new, In("config", config.get()), Any(nullptr),
+              Out("out_trainer", &trainer_out));
+    table.Add("ty_trainer_step", &ty_trainer_step, In("trainer", tr), In("inputs", &tensor), In("targets", &tensor),
+              Any(nullptr));
+    table.Add("ty_trainer_evaluate", &ty_trainer_evaluate, In("trainer", tr), In("inputs", &tensor),
+              In("targets", &tensor), Any(nullptr), Any(nullptr));
+    table.Add("ty_trainer_predict", &ty_trainer_predict, In("trainer", tr), In("inputs", &tensor),
+              In("outputs", &probability), Any(size_t{1}));
+    table.Add("ty_trainer_end_epoch", &ty_trainer_end_epoch, In("trainer", tr), Any(0.5));
+    table.Add("ty_trainer_save", &ty_trainer_save, In("trainer", tr), In("path", "p"));
+    table.Add("ty_trainer_load", &ty_trainer_load, In("trainer", tr), In("path", "p"));
+    table.Add("ty_trainer_save_weights", &ty_trainer_save_weights, In("trainer", tr), In("path", "p"));
+    table.AddPlain("ty_trainer_free", [] { ty_trainer_free(nullptr); });
+  }
+
   void AddPredict() {
     ty_predictor *pr = predictor.get();
     table.Add("ty_predictor_open", &ty_predictor_open, In("path", location.c_str()), Any(nullptr),
@@ -420,6 +439,7 @@ class NullArguments : public WorkspaceTest {
   Config config;
   TyEnvironment environment;
   std::unique_ptr<ty_predictor> predictor;
+  std::unique_ptr<ty_trainer> trainer;
   const char *argv[1] = {"true"};
   int32_t exit_code = 1;
   double doubles[3] = {1, 2, 3};
@@ -443,6 +463,7 @@ class NullArguments : public WorkspaceTest {
   ty_train_config *config_out = nullptr;
   ty_environment *environment_out = nullptr;
   ty_predictor *predictor_out = nullptr;
+  ty_trainer *trainer_out = nullptr;
   ty_prediction *prediction_out = nullptr;
   int32_t number = 0;
   int64_t version = 0;

@@ -49,6 +49,27 @@ TEST(TrainConfig, DefaultsAreTheTutorialsRecipe) {
   EXPECT_EQ(config.GetNumber("schedule.gamma"), 0.1);
 }
 
+TEST(TrainConfig, SettingsThatDoNotGoTogetherAreRefusedTogether) {
+  struct Case {
+    const char *settings, *message;
+  };
+  for (const Case &one : {
+           Case{R"({"optimizer":{"nesterov":true,"momentum":0}})", "needs optimizer.name sgd with a momentum above 0"},
+           Case{R"({"optimizer":{"nesterov":true,"name":"adam"}})", "needs optimizer.name sgd"},
+           Case{R"({"train":{"micro_batch_size":8,"batch_size":4}})", "must not be larger than train.batch_size"},
+           Case{R"({"schedule":{"name":"multistep"}})", "schedule.milestones"},
+           Case{R"({"schedule":{"name":"onecycle","warmup_steps":3}})", "has its own rise"},
+           Case{R"({"train":{"nan_policy":"rollback"},"checkpoint":{"every_epochs":0}})", "rollback needs checkpoints"},
+           Case{R"({"optimizer":{"beta2":1}})", "'optimizer.beta2' must be below 1"},
+           Case{R"({"loss":{"class_weights":"1,x"}})", "loss.class_weights"},
+           Case{R"({"model":{"freeze":","}})", "model.freeze"},
+       }) {
+    TrainConfig config = TrainConfig::FromJson(Json::Parse(one.settings, "train"), "train");
+    config.SetString("data.directory", "/data");
+    EXPECT_THAT(MessageOf([&] { config.CheckComplete(); }), HasSubstr(one.message)) << one.settings;
+  }
+}
+
 TEST(TrainConfig, UnknownKeysNameTheNearest) {
   TrainConfig config;
   EXPECT_THAT(MessageOf([&] { config.SetNumber("optimizer.lrr", 1); }), HasSubstr("did you mean 'optimizer.lr'?"));

@@ -70,6 +70,14 @@ SCRIPT
   echo "run_script: two nodes of two ranks"
 fi
 
+# The example for arrays: what it learns gets small.
+if [ -e "$prefix/libexec/trainyard/libtrainyard_torch.so" ] && [ -x "$work/by-cmake/surrogate" ]; then
+  (cd "$work" && LD_LIBRARY_PATH="$libdir" by-cmake/surrogate 1000 >surrogate.log 2>&1) || { cat "$work/surrogate.log"; exit 1; }
+  tail -n 1 "$work/surrogate.log" | grep -Eq '^loss [0-9.]+e-0[3-9], weights' || { cat "$work/surrogate.log"; echo "surrogate did not learn"; exit 1; }
+  [ -s "$work/surrogate.safetensors" ] || { echo "surrogate left no weights"; exit 1; }
+  tail -n 1 "$work/surrogate.log"
+fi
+
 if [ ! -e "$prefix/libexec/trainyard/libtrainyard_torch.so" ] || [ ! -x "$work/by-cmake/quickstart" ] || [ ! -x "$build/bin/make_images" ]; then
   echo "the quickstart was not run: no engine or no quickstart in this build"
   exit 0

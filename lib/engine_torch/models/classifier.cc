@@ -11,6 +11,13 @@ bool ImageClassifier::IsHead(std::string_view parameter) const {
   return parameter.size() > head_.size() && parameter.starts_with(head_) && parameter[head_.size()] == '.';
 }
 
+bool ImageClassifier::IsHeadModule(std::string_view module) const {
+  const size_t dot = head_.rfind('.');
+  if (dot == std::string::npos) return module == head_;
+  const std::string_view container = std::string_view(head_).substr(0, dot);
+  return module == container || (module.size() > dot && module.starts_with(container) && module[dot] == '.');
+}
+
 void FreezeBackbone(ImageClassifier *model) {
   for (auto &parameter : model->named_parameters()) {
     parameter.value().set_requires_grad(model->IsHead(parameter.key()));

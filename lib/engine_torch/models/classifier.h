@@ -31,6 +31,8 @@ class ImageClassifier : public torch::nn::Module {
 
   int64_t num_classes() const { return num_classes_; }
   const std::string &head_path() const { return head_; }
+  // Whether a module belongs to the head: its layer, or what stands beside it in the same container (dropout).
+  bool IsHeadModule(std::string_view module) const;
   // Whether a parameter or buffer belongs to the head, by its name.
   bool IsHead(std::string_view parameter) const;
 

@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "engine_torch/image/image_folder.h"
-#include "engine_torch/predict/dlpack.h"
+#include "engine_torch/interop/dlpack.h"
 #include "engine_torch/train/device.h"
 #include "engine_torch/train/machine.h"
 #include "util/error.h"
@@ -119,7 +119,6 @@ std::vector<PredictionItem> Predictor::Files(const std::vector<std::string> &pat
         if (error.status() == Status::kOutOfMemory) throw;
         item.error = error.what();
         item.status = static_cast<int32_t>(error.status());
-        item.status = static_cast<int32_t>(error.status());
         std::fill(place, place + floats, 0.0f);
       }
     });
@@ -182,8 +181,17 @@ at::Tensor Predictor::ProbabilitiesOfAnySize(const at::Tensor &images) const {
 
 void Predictor::Tensor(const DLTensor &input, float *output, size_t count) const {
   const c10::InferenceMode guard;
-  const at::Tensor images = ViewOfDlpack(input);
+  const at::Tensor images = ViewOfDlpack(input, "input");
   const bool bytes = images.scalar_type() == at::kByte;
+  if (!bytes && images.scalar_type() != at::kFloat) {
+    throw Error(Status::kUnsupported,
+                std::string("the input's type must be float32 or uint8, got ") + c10::toString(images.scalar_type()));
+  }
+  if (images.dim() != 4) {
+    throw Error(Status::kUnsupported,
+                "the input must have 4 dimensions, [n, 3, height, width] or [n, height, width, 3]; got " +
+                    std::to_string(images.dim()));
+  }
   const int64_t channels = bytes ? images.size(3) : images.size(1);
   const auto shape = [&] {
     std::string text = "[";

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <optional>
+#include <utility>
 
 #include "engine_torch/weights/safetensors.h"
 #include "engine_torch/weights/tensor_file.h"
@@ -16,24 +18,33 @@
 #include "util/json.h"
 #include "util/text.h"
 
-// checkpoint-<epoch, at least 6 digits>.safetensors
+// checkpoint-<epochs done>.safetensors, checkpoint-<epochs done>-<steps of the next>.safetensors; numbers of at least 6
+// digits
 //   1. tensors "model.<name>": every parameter and buffer, torchvision's names, float32 or int64
-//   2. tensors "momentum.<name>": the optimizer's momentum of each trained parameter; none without momentum
-//   3. tensors "best.<name>": parameters and buffers that training changes, as they were after the best epoch; none
-//   when that
-//      is this epoch
-//   4. metadata "trainyard_checkpoint": JSON {schema_version 1, epoch, global_step, skipped_steps, best_epoch,
-//   best_val_accuracy,
-//      architecture, classes, mode, seed, batch_size, best_is_current}
-//   5. metadata "crc32": of all tensors' bytes in the order of their names, decimal
-// Random numbers have no state to keep: all are derived from (seed, epoch).
+//   2. tensors "optimizer.<name>": train/optimizer.h's state, "momentum.<parameter>" and the like
+//   3. tensors "average.<name>": the moving average of each trained parameter; none without train.ema_decay
+//   4. tensors "best.<name>": parameters and buffers that training changes, as they were after the best epoch; none
+//   when
+//      that is the last epoch done, and the model's own tensors are it
+//   5. metadata "trainyard_checkpoint": JSON {schema_version 2, epoch, step, global_step, skipped_steps, loss_sum,
+//   correct,
+//      images, bad_images, lr_factor, plateau {factor, best, epochs_without_gain}, best_epoch, best_val_accuracy,
+//      architecture, classes, mode, optimizer, seed, batch_size, best_is_current}
+//   6. metadata "crc32": of all tensors' bytes in the order of their names, decimal
+// Random numbers have no state to keep: all are derived from (seed, epoch, step or image).
 
 namespace trainyard {
 namespace {
 
-constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kSchemaVersion = 2;
 constexpr const char *kPrefix = "checkpoint-";
 constexpr const char *kSuffix = ".safetensors";
+constexpr size_t kDigits = 6;
+
+std::optional<int64_t> Number(std::string_view text) {
+  while (text.size() > 1 && text.front() == '0') text.remove_prefix(1);
+  return ParseInt64(text);
+}
 
 uint32_t ChecksumOf(const std::vector<NamedTensor> &tensors) {
   std::map<std::string, const NamedTensor *> sorted;
@@ -49,22 +60,47 @@ Json InfoToJson(const CheckpointInfo &info, bool best_is_current) {
   json.Set("skipped_steps", info.skipped_steps)
       .Set("best_epoch", info.best_epoch)
       .Set("best_val_accuracy", info.best_val_accuracy);
+  json.Set("step", info.step).Set("loss_sum", info.loss_sum).Set("correct", info.correct).Set("images", info.images);
+  Json bad = Json::Array();
+  for (const int64_t index : info.bad_images) bad.Append(index);
+  json.Set("bad_images", bad).Set("lr_factor", info.lr_factor);
+  json.Set("plateau", Json::Object()
+                          .Set("factor", info.plateau.factor)
+                          .Set("best", info.plateau.best)
+                          .Set("epochs_without_gain", info.plateau.epochs_without_gain));
   json.Set("architecture", info.architecture).Set("classes", Json(info.classes)).Set("mode", info.mode);
+  json.Set("optimizer", info.optimizer);
   json.Set("seed", info.seed).Set("batch_size", info.batch_size).Set("best_is_current", best_is_current);
   return json;
 }
 
 CheckpointInfo InfoFromJson(const Json &json) {
-  if (json.GetInt64("schema_version") > kSchemaVersion) throw Error(Status::kVersion, "written by a newer trainyard");
+  const int64_t version = json.GetInt64("schema_version");
+  if (version != kSchemaVersion) {
+    throw Error(Status::kVersion, std::string("the checkpoint was written by ") +
+                                      (version > kSchemaVersion ? "a newer" : "an older") +
+                                      " trainyard: go on with that one, or remove it to start anew");
+  }
   CheckpointInfo info;
   info.epoch = json.GetInt64("epoch");
   info.global_step = json.GetInt64("global_step");
   info.skipped_steps = json.GetInt64("skipped_steps");
+  info.step = json.GetInt64("step");
+  info.loss_sum = json.GetDouble("loss_sum");
+  info.correct = json.GetInt64("correct");
+  info.images = json.GetInt64("images");
+  for (const Json &index : json.Get("bad_images").Items()) info.bad_images.push_back(index.AsInt64());
+  info.lr_factor = json.GetDouble("lr_factor");
+  const Json plateau = json.Get("plateau");
+  info.plateau.factor = plateau.GetDouble("factor");
+  info.plateau.best = plateau.GetDouble("best");
+  info.plateau.epochs_without_gain = plateau.GetInt64("epochs_without_gain");
   info.best_epoch = json.GetInt64("best_epoch");
   info.best_val_accuracy = json.GetDouble("best_val_accuracy");
   info.architecture = json.GetString("architecture");
   info.classes = json.GetStringList("classes");
   info.mode = json.GetString("mode");
+  info.optimizer = json.GetString("optimizer");
   info.seed = json.Get("seed").AsUint64();
   info.batch_size = json.GetInt64("batch_size");
   return info;
@@ -79,21 +115,30 @@ void CheckSame(const std::string &path, const CheckpointInfo &found, const Check
   };
   differs("model.architecture", found.architecture, wanted.architecture);
   differs("model.mode", found.mode, wanted.mode);
+  differs("the optimizer", found.optimizer, wanted.optimizer);
   differs("the classes", Join(found.classes, ", "), Join(wanted.classes, ", "));
   differs("train.seed", std::to_string(found.seed), std::to_string(wanted.seed));
   differs("train.batch_size", std::to_string(found.batch_size), std::to_string(wanted.batch_size));
 }
 
-void CopyGroup(const std::map<std::string, const NamedTensor *> &index, const std::string &group,
-               const NamedState &state) {
+using TensorIndex = std::map<std::string, const NamedTensor *>;
+
+// All of them before any is copied: a checkpoint that is not whole changes nothing.
+void CheckGroup(const TensorIndex &index, const std::string &group, const NamedState &state) {
   for (const auto &[name, tensor] : state) {
     const auto found = index.find(group + name);
     if (found == index.end()) throw Error::Corrupt("tensor " + group + name + " is missing");
     const NamedTensor &stored = *found->second;
-    at::Tensor copy = at::empty(stored.shape, tensor.options().device(c10::kCPU).memory_format(std::nullopt));
-    if (copy.sizes() != tensor.sizes() || copy.nbytes() != stored.data.size()) {
+    if (tensor.sizes() != at::IntArrayRef(stored.shape) || tensor.nbytes() != stored.data.size()) {
       throw Error::Corrupt("tensor " + group + name + " has another shape");
     }
+  }
+}
+
+void CopyGroup(const TensorIndex &index, const std::string &group, const NamedState &state) {
+  for (const auto &[name, tensor] : state) {
+    const NamedTensor &stored = *index.at(group + name);
+    at::Tensor copy = at::empty(stored.shape, tensor.options().device(c10::kCPU).memory_format(std::nullopt));
     std::memcpy(copy.mutable_data_ptr(), stored.data.data(), stored.data.size());
     tensor.copy_(copy);
   }
@@ -101,31 +146,7 @@ void CopyGroup(const std::map<std::string, const NamedTensor *> &index, const st
 
 }  // namespace
 
-CheckpointDirectory::CheckpointDirectory(std::string path, int64_t keep)
-    : path_(std::move(path)), keep_(std::max<int64_t>(keep, 1)) {}
-
-std::string CheckpointDirectory::PathOf(int64_t epoch) const {
-  std::string number = std::to_string(epoch);
-  if (number.size() < 6) number.insert(0, 6 - number.size(), '0');
-  return JoinPath(path_, kPrefix + number + kSuffix);
-}
-
-std::vector<int64_t> CheckpointDirectory::Epochs() const {
-  std::vector<int64_t> epochs;
-  for (const DirEntry &entry : ListDir(path_)) {
-    std::string_view name = entry.name;
-    if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
-    name.remove_prefix(std::strlen(kPrefix));
-    name.remove_suffix(std::strlen(kSuffix));
-    while (name.size() > 1 && name.front() == '0') name.remove_prefix(1);
-    const std::optional<int64_t> epoch = ParseInt64(name);
-    if (epoch && *epoch > 0) epochs.push_back(*epoch);
-  }
-  std::sort(epochs.begin(), epochs.end(), std::greater<>());
-  return epochs;
-}
-
-void CheckpointDirectory::Write(const CheckpointInfo &info, const CheckpointState &state) const {
+void WriteCheckpointFile(const std::string &path, const CheckpointInfo &info, const CheckpointState &state) {
   std::vector<at::Tensor> kept;  // what the entries point into
   std::vector<NamedTensor> tensors;
   const auto add = [&](const char *group, const NamedState &named) {
@@ -140,49 +161,100 @@ void CheckpointDirectory::Write(const CheckpointInfo &info, const CheckpointStat
     }
   };
   add("model.", state.model);
-  add("momentum.", state.momentum);
+  add("optimizer.", state.optimizer);
+  add("average.", state.average);
   add("best.", state.best);
+  WriteSafetensors(path, tensors,
+                   {{"trainyard_checkpoint", InfoToJson(info, state.best.empty()).Dump()},
+                    {"crc32", std::to_string(ChecksumOf(tensors))}});
+}
+
+CheckpointRead ReadCheckpointFile(const std::string &path, const CheckpointInfo &wanted, CheckpointState *state) {
+  const c10::NoGradGuard no_grad;
+  const TensorFile file = OpenWeights(path);
+  const auto text = file.metadata.find("trainyard_checkpoint");
+  const auto crc = file.metadata.find("crc32");
+  if (text == file.metadata.end() || crc == file.metadata.end())
+    throw Error::Corrupt("'" + path + "' is not a checkpoint of a training job");
+  if (crc->second != std::to_string(ChecksumOf(file.tensors))) {
+    throw Error::Corrupt("the checksum of '" + path + "' does not match: it is damaged");
+  }
+  const Json json = Json::Parse(text->second, "checkpoint");
+  CheckpointRead read{InfoFromJson(json), json.GetBool("best_is_current")};
+  CheckSame(path, read.info, wanted);
+  TensorIndex index;
+  for (const NamedTensor &tensor : file.tensors) index[tensor.name] = &tensor;
+  const std::pair<const char *, const NamedState *> groups[] = {
+      {"model.", &state->model},
+      {"optimizer.", &state->optimizer},
+      {"average.", &state->average},
+      {"best.", read.best_is_current ? nullptr : &state->best}};
+  for (const auto &[group, tensors] : groups) {
+    if (tensors != nullptr) CheckGroup(index, group, *tensors);
+  }
+  for (const auto &[group, tensors] : groups) {
+    if (tensors != nullptr) CopyGroup(index, group, *tensors);
+  }
+  return read;
+}
+
+CheckpointDirectory::CheckpointDirectory(std::string path, int64_t keep)
+    : path_(std::move(path)), keep_(std::max<int64_t>(keep, 1)) {}
+
+std::string CheckpointDirectory::PathOf(const Position &position) const {
+  const auto number = [](int64_t value) {
+    std::string text = std::to_string(value);
+    if (text.size() < kDigits) text.insert(0, kDigits - text.size(), '0');
+    return text;
+  };
+  const std::string step = position.step > 0 ? "-" + number(position.step) : "";
+  return JoinPath(path_, kPrefix + number(position.epoch) + step + kSuffix);
+}
+
+std::vector<CheckpointDirectory::Position> CheckpointDirectory::Positions() const {
+  std::vector<Position> positions;
+  for (const DirEntry &entry : ListDir(path_)) {
+    std::string_view name = entry.name;
+    if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
+    name.remove_prefix(std::strlen(kPrefix));
+    name.remove_suffix(std::strlen(kSuffix));
+    const size_t dash = name.find('-');
+    const std::optional<int64_t> epoch = Number(name.substr(0, dash));
+    const std::optional<int64_t> step = dash == std::string_view::npos ? 0 : Number(name.substr(dash + 1));
+    if (epoch && step && *epoch >= 0 && *step >= 0) positions.push_back({*epoch, *step});
+  }
+  std::sort(positions.begin(), positions.end(), std::greater<>());
+  return positions;
+}
+
+void CheckpointDirectory::Write(const CheckpointInfo &info, const CheckpointState &state) const {
+  const Position here{info.epoch, info.step};
   try {
-    WriteSafetensors(PathOf(info.epoch), tensors,
-                     {{"trainyard_checkpoint", InfoToJson(info, state.best.empty()).Dump()},
-                      {"crc32", std::to_string(ChecksumOf(tensors))}});
+    WriteCheckpointFile(PathOf(here), info, state);
   } catch (const Error &error) {
-    std::string message =
-        "the checkpoint of epoch " + std::to_string(info.epoch) + " could not be written: " + error.what();
-    const std::vector<int64_t> epochs = Epochs();
-    const auto good = std::find_if(epochs.begin(), epochs.end(), [&](int64_t epoch) { return epoch != info.epoch; });
-    message += good == epochs.end() ? "; there is no earlier one" : "; the last good one is '" + PathOf(*good) + "'";
+    std::string message = "the checkpoint after epoch " + std::to_string(info.epoch) +
+                          (info.step > 0 ? " and " + std::to_string(info.step) + " steps" : "") +
+                          " could not be written: " + error.what();
+    const std::vector<Position> positions = Positions();
+    const auto good =
+        std::find_if(positions.begin(), positions.end(), [&](const Position &other) { return other != here; });
+    message += good == positions.end() ? "; there is no earlier one" : "; the last good one is '" + PathOf(*good) + "'";
     Error::Details details = error.details();
-    if (good != epochs.end()) details["last_checkpoint"] = PathOf(*good);
+    if (good != positions.end()) details["last_checkpoint"] = PathOf(*good);
     throw Error(error.status(), message, std::move(details));
   }
-  const std::vector<int64_t> epochs = Epochs();
-  for (size_t i = static_cast<size_t>(keep_); i < epochs.size(); ++i) RemoveFile(PathOf(epochs[i]));
+  const std::vector<Position> positions = Positions();
+  for (size_t i = static_cast<size_t>(keep_); i < positions.size(); ++i) RemoveFile(PathOf(positions[i]));
 }
 
 std::optional<CheckpointDirectory::Found> CheckpointDirectory::Resume(const CheckpointInfo &wanted,
                                                                       CheckpointState *state) const {
-  const c10::NoGradGuard no_grad;
   std::vector<std::string> damaged;
-  for (const int64_t epoch : Epochs()) {
+  for (const Position &position : Positions()) {
     Found found;
-    found.path = PathOf(epoch);
+    found.path = PathOf(position);
     try {
-      const TensorFile file = OpenWeights(found.path);
-      const auto text = file.metadata.find("trainyard_checkpoint");
-      const auto crc = file.metadata.find("crc32");
-      if (text == file.metadata.end() || crc == file.metadata.end())
-        throw Error::Corrupt("not a checkpoint of a training job");
-      if (crc->second != std::to_string(ChecksumOf(file.tensors))) throw Error::Corrupt("its checksum does not match");
-      const Json json = Json::Parse(text->second, "checkpoint");
-      found.info = InfoFromJson(json);
-      found.best_is_current = json.GetBool("best_is_current");
-      CheckSame(found.path, found.info, wanted);
-      std::map<std::string, const NamedTensor *> index;
-      for (const NamedTensor &tensor : file.tensors) index[tensor.name] = &tensor;
-      CopyGroup(index, "model.", state->model);
-      CopyGroup(index, "momentum.", state->momentum);
-      if (!found.best_is_current) CopyGroup(index, "best.", state->best);
+      static_cast<CheckpointRead &>(found) = ReadCheckpointFile(found.path, wanted, state);
       found.damaged = std::move(damaged);
       return found;
     } catch (const Error &error) {

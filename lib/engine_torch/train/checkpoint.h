@@ -1,30 +1,37 @@
-// Checkpoints: all that is needed to go on after an epoch as if nothing had happened, one file per epoch kept. Written
-// beside each other and atomically, so that the last good one survives a full disk or a kill at any moment. Thread
-// rule: one thread at a time.
+// Checkpoints: all that is needed to go on as if nothing had happened, after an epoch or in the middle of one. One file
+// each, written atomically, so that the last good one survives a full disk or a kill at any moment. Thread rule: one
+// thread at a time.
 #pragma once
-
-#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-namespace trainyard {
+#include "engine_torch/train/optimizer.h"
+#include "engine_torch/train/schedule.h"
 
-using NamedState = std::vector<std::pair<std::string, at::Tensor>>;
+namespace trainyard {
 
 // What must be the same in the run that resumes, and where it goes on.
 struct CheckpointInfo {
   std::string architecture;
   std::vector<std::string> classes;
   std::string mode;
+  std::string optimizer;  // DescribeOptimizer
   uint64_t seed = 0;
   int64_t batch_size = 0;
   int64_t epoch = 0;  // done
+  int64_t step = 0;   // of the next epoch, done
   int64_t global_step = 0;
   int64_t skipped_steps = 0;
+  // Of the steps done in the next epoch: the sum of losses over images, the right answers, the images.
+  double loss_sum = 0;
+  int64_t correct = 0;
+  int64_t images = 0;
+  std::vector<int64_t> bad_images;  // indices in the training set
+  double lr_factor = 1;             // halved by each rollback
+  Schedule::Plateau plateau;
   int64_t best_epoch = 0;
   double best_val_accuracy = -1;
 };
@@ -33,31 +40,42 @@ struct CheckpointInfo {
 // best epoch is this one.
 struct CheckpointState {
   NamedState model;
-  NamedState momentum;
+  NamedState optimizer;
+  NamedState average;
   NamedState best;
 };
+
+// One file. Reading copies its tensors into `state` (best into state->best unless best_is_current); throws kCorrupt or
+// kUnsupported (no whole checkpoint), kVersion, or kInvalidState when it is of another model, mode, seed or batch size
+// than `wanted`.
+struct CheckpointRead {
+  CheckpointInfo info;
+  bool best_is_current = false;
+};
+void WriteCheckpointFile(const std::string &path, const CheckpointInfo &info, const CheckpointState &state);
+CheckpointRead ReadCheckpointFile(const std::string &path, const CheckpointInfo &wanted, CheckpointState *state);
 
 class CheckpointDirectory {
  public:
   CheckpointDirectory(std::string path, int64_t keep);
 
-  // Writes `checkpoint-<epoch>.safetensors` and removes the oldest beyond `keep`. An error names the last good
-  // checkpoint.
+  // Writes the file and removes the oldest beyond `keep`. An error names the last good checkpoint.
   void Write(const CheckpointInfo &info, const CheckpointState &state) const;
 
-  struct Found {
+  struct Found : CheckpointRead {
     std::string path;
-    CheckpointInfo info;
-    bool best_is_current = false;
     std::vector<std::string> damaged;  // newer ones that could not be used, "path: why"
   };
-  // The newest whole checkpoint, its tensors copied into `state` (best into state->best unless best_is_current). Throws
-  // kInvalidState when it is of another model, mode, seed or batch size than `wanted`.
+  // The newest whole checkpoint, as ReadCheckpointFile reads it.
   std::optional<Found> Resume(const CheckpointInfo &wanted, CheckpointState *state) const;
 
  private:
-  std::vector<int64_t> Epochs() const;  // newest first
-  std::string PathOf(int64_t epoch) const;
+  struct Position {
+    int64_t epoch = 0, step = 0;  // done
+    auto operator<=>(const Position &) const = default;
+  };
+  std::vector<Position> Positions() const;  // newest first
+  std::string PathOf(const Position &position) const;
 
   std::string path_;
   int64_t keep_;

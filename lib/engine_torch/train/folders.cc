@@ -39,6 +39,12 @@ Folders OpenFolders(const TrainSettings &settings) {
   });
 }
 
+std::vector<int64_t> ClassCounts(const image::ImageFolder &folder) {
+  std::vector<int64_t> counts(folder.classes.size());
+  for (const image::Sample &sample : folder.samples) ++counts[static_cast<size_t>(sample.label)];
+  return counts;
+}
+
 image::TransformConfig TransformOf(const TrainSettings &settings) {
   image::TransformConfig config;
   config.resize = settings.resize;

@@ -133,6 +133,7 @@ std::unique_ptr<Chunk> Loader::Make(const Pass &pass, size_t chunk, image::Trans
     const size_t index = pass.order[i];
     if (!pass.dataset->Load(index, pass.epoch, transformer, pixels + count * side * side * 3)) continue;
     labels[count++] = pass.dataset->label(index);
+    made->samples.push_back(index);
     ++made->batches.back();
   }
   if (count < capacity) {

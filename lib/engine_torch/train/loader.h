@@ -37,6 +37,7 @@ struct Pass {
 struct Chunk {
   at::Tensor inputs;             // [n, 3, crop, crop] in channels-last memory, or what the stage made of it
   at::Tensor targets;            // [n] int64
+  std::vector<size_t> samples;   // of the data set, those that could be read
   std::vector<int64_t> batches;  // samples per batch, in order; a batch loses its bad images and may be empty
 };
 

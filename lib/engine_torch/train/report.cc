@@ -40,8 +40,10 @@ void Reporter::Report(const Progress &progress) {
   host_->progress(host_->user, json.Dump().c_str());
 }
 
-bool Reporter::StopWanted() const {
-  return host_->should_stop != nullptr && host_->should_stop(host_->user) != 0;
+StopRequest Reporter::Wanted() const {
+  const int32_t wanted = host_->should_stop == nullptr ? TY_ENGINE_GO_ON : host_->should_stop(host_->user);
+  if (wanted == TY_ENGINE_LEAVE) return StopRequest::kLeave;
+  return wanted == TY_ENGINE_GO_ON ? StopRequest::kNone : StopRequest::kFinish;
 }
 
 std::string WithCommas(int64_t value) {

@@ -22,6 +22,9 @@ struct Progress {
   int64_t time_left_ms = -1;  // -1: not known yet
 };
 
+// What the host wants of a job that runs (engine/engine.h).
+enum class StopRequest { kNone, kFinish, kLeave };
+
 class Reporter {
  public:
   explicit Reporter(const ty_engine_host *host) : host_(host) {}
@@ -31,7 +34,7 @@ class Reporter {
   // True when the last report is old enough for another; filling in a Progress is then worth it.
   bool ProgressDue() const;
   void Report(const Progress &progress);
-  bool StopWanted() const;
+  StopRequest Wanted() const;
 
  private:
   const ty_engine_host *host_;

@@ -1,121 +1,156 @@
 #include "engine_torch/train/settings.h"
 
-#include <cmath>
-#include <limits>
+#include <algorithm>
 
+#include "core/train_config.h"
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/json.h"
+#include "util/text.h"
 
 namespace trainyard {
 namespace {
 
-// One of two (or more) words, as the index into `words`.
-template <typename Enum, size_t N>
-Enum Choice(const Json &json, std::string_view key, const std::array<const char *, N> &words) {
-  const std::string value = json.GetString(key);
-  std::string list;
-  for (size_t i = 0; i < N; ++i) {
-    if (value == words[i]) return static_cast<Enum>(i);
-    list += (i == 0 ? "" : ", ") + std::string(words[i]);
+// The index of a setting's value among its choices, which the table lists in the order of the enumerators.
+template <typename Enum>
+Enum Choice(const TrainConfig &config, std::string_view key) {
+  for (const Setting &setting : TrainConfig::Settings()) {
+    if (setting.key != key) continue;
+    const std::vector<std::string_view> choices = Split(setting.choices, '|');
+    return static_cast<Enum>(std::find(choices.begin(), choices.end(), config.GetString(key)) - choices.begin());
   }
-  throw Error::InvalidArgument("setting '" + json.path() + "." + std::string(key) + "' must be one of " + list +
-                               "; got '" + value + "'");
+  throw Error::Internal("no setting '" + std::string(key) + "'");
 }
 
-int64_t Integer(const Json &json, std::string_view key, int64_t minimum,
-                int64_t maximum = std::numeric_limits<int64_t>::max()) {
-  return json.Get(key).AsInt64(minimum, maximum);
+std::array<float, 3> Channels(const TrainConfig &config, std::string_view key) {
+  const std::vector<double> &values = config.GetNumberList(key);
+  return {static_cast<float>(values.at(0)), static_cast<float>(values.at(1)), static_cast<float>(values.at(2))};
 }
 
-std::array<float, 3> Channels(const Json &json, std::string_view key) {
-  const std::vector<double> values = json.Get(key).AsDoubleList();
-  if (values.size() != 3) {
-    throw Error::InvalidArgument("setting '" + json.path() + "." + std::string(key) +
-                                 "' needs 3 numbers (red, green, blue), got " + std::to_string(values.size()));
-  }
-  return {static_cast<float>(values[0]), static_cast<float>(values[1]), static_cast<float>(values[2])};
-}
-
-void ReadData(const Json &data, TrainSettings *out) {
-  const std::string directory = data.GetString("directory", "");
-  out->train_directory = data.GetString("train_directory", "");
-  out->validation_directory = data.GetString("validation_directory", "");
+void ReadData(const TrainConfig &config, TrainSettings *out) {
+  const std::string &directory = config.GetString("data.directory");
+  out->train_directory = config.GetString("data.train_directory");
+  out->validation_directory = config.GetString("data.validation_directory");
   if (!directory.empty()) {
-    if (out->train_directory.empty()) out->train_directory = JoinPath(directory, "train");
-    if (out->validation_directory.empty()) {
-      out->validation_directory = JoinPath(directory, "val");
-      const std::string other = JoinPath(directory, "validation");
-      if (!PathExists(out->validation_directory) && PathExists(other)) out->validation_directory = other;
-    }
+    out->train_directory = JoinPath(directory, "train");
+    out->validation_directory = JoinPath(directory, "val");
+    const std::string other = JoinPath(directory, "validation");
+    if (!PathExists(out->validation_directory) && PathExists(other)) out->validation_directory = other;
   }
-  if (out->train_directory.empty() || out->validation_directory.empty()) {
-    throw Error::InvalidArgument(
-        "no images to train on: set data.directory (with folders train and val), or data.train_directory and "
-        "data.validation_directory");
-  }
-  out->bad_images = Choice<BadImages, 2>(data, "bad_images", {"skip", "fail"});
-  out->workers = static_cast<int>(Integer(data, "workers", 0, 1024));
-  out->cache = Choice<PixelCache, 3>(data, "cache", {"auto", "memory", "none"});
+  out->bad_images = Choice<BadImages>(config, "data.bad_images");
+  out->workers = static_cast<int>(config.GetInteger("data.workers"));
+  out->cache = Choice<PixelCache>(config, "data.cache");
 }
 
-void ReadTransform(const Json &transform, TrainSettings *out) {
-  out->resize = static_cast<int>(Integer(transform, "resize", 1, 8192));
-  out->crop = static_cast<int>(Integer(transform, "crop", 1, 8192));
-  out->augment = transform.GetBool("augment");
-  out->scale_minimum = transform.GetDouble("scale_minimum");
-  out->mean = Channels(transform, "mean");
-  out->std = Channels(transform, "std");
+void ReadTransform(const TrainConfig &config, TrainSettings *out) {
+  out->resize = static_cast<int>(config.GetInteger("transform.resize"));
+  out->crop = static_cast<int>(config.GetInteger("transform.crop"));
+  out->augment = config.GetBool("transform.augment");
+  out->scale_minimum = config.GetNumber("transform.scale_minimum");
+  out->mean = Channels(config, "transform.mean");
+  out->std = Channels(config, "transform.std");
 }
 
-void ReadTraining(const Json &train, TrainSettings *out) {
-  out->epochs = Integer(train, "epochs", 1);
-  out->batch_size = Integer(train, "batch_size", 1, 65536);
-  out->seed = static_cast<uint64_t>(Integer(train, "seed", 0));
-  out->nan_policy = Choice<NanPolicy, 2>(train, "nan_policy", {"fail", "skip"});
-  out->log_every_steps = Integer(train, "log_every_steps", 1);
+void ReadModel(const TrainConfig &config, TrainSettings *out) {
+  out->architecture = config.GetString("model.architecture");
+  out->weights = config.GetString("model.weights");
+  out->mode = Choice<TrainMode>(config, "model.mode");
+  out->cache_features = config.GetInteger("model.cache_features");
+  out->freeze = config.GetString("model.freeze");
+  out->inputs = config.GetInteger("model.inputs");
+  out->outputs = config.GetInteger("model.outputs");
+  out->hidden = config.GetNumberList("model.hidden");
+  out->activation = config.GetString("model.activation");
+  out->layers = config.GetString("model.layers");
 }
 
-void ReadOptimizer(const Json &optimizer, const Json &schedule, TrainSettings *out) {
-  if (optimizer.GetString("name") != "sgd") throw Error::InvalidArgument("setting 'optimizer.name' must be sgd");
-  out->lr = optimizer.GetDouble("lr");
-  out->momentum = optimizer.GetDouble("momentum");
-  out->weight_decay = optimizer.GetDouble("weight_decay");
-  enum class Schedule { kStep, kConstant };
-  out->step_schedule = Choice<Schedule, 2>(schedule, "name", {"step", "constant"}) == Schedule::kStep;
-  out->schedule_step_size = Integer(schedule, "step_size", 1);
-  out->schedule_gamma = schedule.GetDouble("gamma");
+void ReadTraining(const TrainConfig &config, TrainSettings *out) {
+  out->epochs = config.GetInteger("train.epochs");
+  out->batch_size = config.GetInteger("train.batch_size");
+  out->micro_batch_size = config.GetInteger("train.micro_batch_size");
+  out->evaluate_batch_size = config.GetInteger("evaluate.batch_size");
+  out->seed = static_cast<uint64_t>(config.GetInteger("train.seed"));
+  out->nan_policy = Choice<NanPolicy>(config, "train.nan_policy");
+  out->clip_norm = config.GetNumber("train.clip_norm");
+  out->clip_value = config.GetNumber("train.clip_value");
+  out->ema_decay = config.GetNumber("train.ema_decay");
+  out->early_stop_epochs = config.GetInteger("train.early_stop_epochs");
+  out->log_every_steps = config.GetInteger("train.log_every_steps");
+  out->steps_per_epoch = config.GetInteger("train.steps_per_epoch");
+  out->loss.kind = Choice<LossKind>(config, "loss.name");
+  out->loss.delta = config.GetNumber("loss.delta");
+  out->loss.label_smoothing = config.GetNumber("loss.label_smoothing");
+  out->loss.class_weights = config.GetString("loss.class_weights");
+}
+
+OptimizerSettings ReadOptimizer(const TrainConfig &config) {
+  OptimizerSettings optimizer;
+  optimizer.kind = Choice<OptimizerKind>(config, "optimizer.name");
+  optimizer.lr = config.GetNumber("optimizer.lr");
+  optimizer.momentum = config.GetNumber("optimizer.momentum");
+  optimizer.nesterov = config.GetBool("optimizer.nesterov");
+  optimizer.weight_decay = config.GetNumber("optimizer.weight_decay");
+  optimizer.beta1 = config.GetNumber("optimizer.beta1");
+  optimizer.beta2 = config.GetNumber("optimizer.beta2");
+  optimizer.alpha = config.GetNumber("optimizer.alpha");
+  optimizer.epsilon = config.GetNumber("optimizer.epsilon");
+  optimizer.lr_factors = config.GetString("optimizer.lr_factors");
+  return optimizer;
+}
+
+ScheduleSettings ReadSchedule(const TrainConfig &config) {
+  ScheduleSettings schedule;
+  schedule.kind = Choice<ScheduleKind>(config, "schedule.name");
+  schedule.step_size = config.GetInteger("schedule.step_size");
+  schedule.gamma = config.GetNumber("schedule.gamma");
+  schedule.milestones = config.GetNumberList("schedule.milestones");
+  schedule.period = config.GetInteger("schedule.period");
+  schedule.minimum_lr = config.GetNumber("schedule.minimum_lr");
+  schedule.patience = config.GetInteger("schedule.patience");
+  schedule.threshold = config.GetNumber("schedule.threshold");
+  schedule.rise = config.GetNumber("schedule.rise");
+  schedule.division = config.GetNumber("schedule.division");
+  schedule.final_division = config.GetNumber("schedule.final_division");
+  schedule.cycle_momentum = config.GetBool("schedule.cycle_momentum");
+  schedule.warmup_steps = config.GetInteger("schedule.warmup_steps");
+  schedule.warmup_start = config.GetNumber("schedule.warmup_start");
+  return schedule;
+}
+
+// But for the data.
+TrainSettings ReadAll(const TrainConfig &config) {
+  TrainSettings settings;
+  ReadTransform(config, &settings);
+  ReadModel(config, &settings);
+  ReadTraining(config, &settings);
+  settings.optimizer = ReadOptimizer(config);
+  settings.schedule = ReadSchedule(config);
+  settings.checkpoint_every_epochs = config.GetInteger("checkpoint.every_epochs");
+  settings.checkpoint_every_steps = config.GetInteger("checkpoint.every_steps");
+  settings.checkpoint_keep = config.GetInteger("checkpoint.keep");
+  settings.device = config.GetString("device");
+  settings.threads = static_cast<int>(config.GetInteger("threads"));
+  return settings;
 }
 
 }  // namespace
-
-double TrainSettings::LearningRate(int64_t epoch) const {
-  if (!step_schedule) return lr;
-  return lr * std::pow(schedule_gamma, static_cast<double>((epoch - 1) / schedule_step_size));
-}
 
 std::string_view NameOf(TrainMode mode) {
   return mode == TrainMode::kFinetune ? "finetune" : "feature";
 }
 
 TrainSettings ParseTrainSettings(std::string_view config_json) {
-  Json json = Json::Parse(config_json, "train");
-  TrainSettings settings;
-  ReadData(json.Get("data"), &settings);
-  ReadTransform(json.Get("transform"), &settings);
-  const Json model = json.Get("model");
-  settings.architecture = model.GetString("architecture");
-  settings.weights = model.GetString("weights", "");
-  settings.mode = Choice<TrainMode, 2>(model, "mode", {"finetune", "feature"});
-  ReadTraining(json.Get("train"), &settings);
-  settings.evaluate_batch_size = Integer(json.Get("evaluate"), "batch_size", 1, 65536);
-  ReadOptimizer(json.Get("optimizer"), json.Get("schedule"), &settings);
-  const Json checkpoint = json.Get("checkpoint");
-  settings.checkpoint_every_epochs = Integer(checkpoint, "every_epochs", 0);
-  settings.checkpoint_keep = Integer(checkpoint, "keep", 1);
-  settings.device = json.GetString("device");
-  settings.threads = static_cast<int>(Integer(json, "threads", 0, 1024));
+  const TrainConfig config = TrainConfig::FromJson(Json::Parse(config_json, "train"), "train");
+  config.CheckComplete();
+  TrainSettings settings = ReadAll(config);
+  ReadData(config, &settings);
   return settings;
+}
+
+TrainSettings ParseTrainerSettings(std::string_view config_json) {
+  const TrainConfig config = TrainConfig::FromJson(Json::Parse(config_json, "train"), "train");
+  config.CheckTraining();
+  return ReadAll(config);
 }
 
 }  // namespace trainyard

@@ -5,13 +5,54 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace trainyard {
 
 enum class BadImages { kSkip, kFail };
 enum class PixelCache { kAuto, kMemory, kNone };
 enum class TrainMode { kFinetune, kFeature };
-enum class NanPolicy { kFail, kSkip };
+enum class NanPolicy { kFail, kSkip, kRollback };
+enum class OptimizerKind { kSgd, kAdam, kAdamW, kRmsProp };
+enum class LossKind { kCrossEntropy, kBce, kMse, kL1, kHuber };
+enum class ScheduleKind { kStep, kMultiStep, kExponential, kCosine, kOneCycle, kPlateau, kConstant };
+
+struct OptimizerSettings {
+  OptimizerKind kind = OptimizerKind::kSgd;
+  double lr = 0;
+  double momentum = 0;
+  bool nesterov = false;
+  double weight_decay = 0;
+  double beta1 = 0;
+  double beta2 = 0;
+  double alpha = 0;
+  double epsilon = 0;
+  std::string lr_factors;
+};
+
+struct ScheduleSettings {
+  ScheduleKind kind = ScheduleKind::kStep;
+  int64_t step_size = 0;
+  double gamma = 0;
+  std::vector<double> milestones;
+  int64_t period = 0;  // 0 = all epochs
+  double minimum_lr = 0;
+  int64_t patience = 0;
+  double threshold = 0;
+  double rise = 0;
+  double division = 0;
+  double final_division = 0;
+  bool cycle_momentum = false;
+  int64_t warmup_steps = 0;
+  double warmup_start = 0;
+};
+
+struct LossSettings {
+  LossKind kind = LossKind::kCrossEntropy;
+  double delta = 1;  // of Huber
+  double label_smoothing = 0;
+  std::string class_weights;  // "", "balanced" or numbers
+};
 
 struct TrainSettings {
   // data
@@ -31,35 +72,44 @@ struct TrainSettings {
   std::string architecture;
   std::string weights;  // as the job names them; the file comes from the host
   TrainMode mode = TrainMode::kFinetune;
+  int64_t cache_features = 0;  // views of each training image; 0 = none are kept
+  std::string freeze;          // patterns of parameter names
+  int64_t inputs = 0;          // this and the next four: of mlp and sequential
+  int64_t outputs = 0;
+  std::vector<double> hidden;
+  std::string activation;
+  std::string layers;
   // train, evaluate
   int64_t epochs = 0;
   int64_t batch_size = 0;
+  int64_t micro_batch_size = 0;  // 0 = the whole batch
   int64_t evaluate_batch_size = 0;
   uint64_t seed = 0;
   NanPolicy nan_policy = NanPolicy::kFail;
+  double clip_norm = 0;
+  double clip_value = 0;
+  double ema_decay = 0;
+  int64_t early_stop_epochs = 0;
   int64_t log_every_steps = 0;
-  // optimizer, schedule
-  double lr = 0;
-  double momentum = 0;
-  double weight_decay = 0;
-  bool step_schedule = true;
-  int64_t schedule_step_size = 0;
-  double schedule_gamma = 0;
+  int64_t steps_per_epoch = 0;  // where the host says it
+  LossSettings loss;
+  OptimizerSettings optimizer;
+  ScheduleSettings schedule;
   // checkpoint
   int64_t checkpoint_every_epochs = 0;  // 0 = none
+  int64_t checkpoint_every_steps = 0;   // 0 = none
   int64_t checkpoint_keep = 1;
   // machine
   std::string device;  // "auto", "cpu", "cuda", "cuda:N"
   int threads = 0;     // 0 = as many as CPUs
-
-  // StepLR's (or the constant) rate of an epoch, counted from 1.
-  double LearningRate(int64_t epoch) const;
 };
 
 std::string_view NameOf(TrainMode mode);  // "finetune", "feature"
 
-// Nested JSON with every setting present (core/train_config.cc's table). data.directory becomes the two directories of
-// its `train` and `val` (or `validation`) folders. Throws Error::InvalidArgument naming the setting.
+// Nested JSON; what is left out has core/train_config.h's default. data.directory becomes the two directories of its
+// `train` and `val` (or `validation`) folders. Throws Error::InvalidArgument naming the setting.
 TrainSettings ParseTrainSettings(std::string_view config_json);
+// For a model that learns from the host's own memory: names no data.
+TrainSettings ParseTrainerSettings(std::string_view config_json);
 
 }  // namespace trainyard

@@ -15,6 +15,7 @@
 #include "engine_torch/train/failure.h"
 #include "engine_torch/train/machine.h"
 #include "engine_torch/train/model_files.h"
+#include "engine_torch/train/parameters.h"
 #include "util/text.h"
 
 namespace trainyard {
@@ -32,24 +33,14 @@ uint64_t CacheBudget(PixelCache cache) {
   return 0;
 }
 
-// Channels-last convolution weights, for channels-last images: no conversion in each step.
-void ToChannelsLast(ImageClassifier *model) {
-  for (at::Tensor parameter : model->parameters()) {
-    if (parameter.dim() == 4) parameter.set_data(parameter.detach().contiguous(at::MemoryFormat::ChannelsLast));
-  }
-}
-
 }  // namespace
 
 bool HasPureBackbone(const ImageClassifier &model) {
   for (const auto &buffer : model.named_buffers()) {
     if (!model.IsHead(buffer.key())) return false;
   }
-  // The container of the head's layer belongs to the head.
-  const size_t dot = model.head_path().rfind('.');
-  const std::string container = dot == std::string::npos ? model.head_path() : model.head_path().substr(0, dot);
   for (const auto &item : model.named_modules()) {
-    if (item.key().starts_with(container + ".") || item.key() == container) continue;
+    if (model.IsHeadModule(item.key())) continue;
     if (item.value()->as<torch::nn::Dropout>() != nullptr) return false;
   }
   return true;
@@ -80,13 +71,15 @@ void Trainer::Run() {
   LogStart();
   info_ = NewInfo();
   Resume();
-  bool stopped = false;
-  const int64_t first = info_.epoch + 1;
-  if (first <= settings_.epochs) EnqueueTraining(first);
   int64_t epoch = info_.epoch;
-  while (epoch < settings_.epochs && !stopped) stopped = RunEpoch(++epoch);
+  EpochEnd end = epoch < settings_.epochs && !HasWaitedEnough(epoch) ? EpochEnd::kGoOn : EpochEnd::kLast;
+  if (end == EpochEnd::kGoOn) EnqueueTraining(epoch + 1, info_.step);
+  while (end == EpochEnd::kGoOn || end == EpochEnd::kAgain) {
+    epoch = info_.epoch + 1;
+    end = RunEpoch(epoch);
+  }
   loader_->Clear();
-  Finish(epoch, stopped);
+  Finish(epoch, end == EpochEnd::kStopped);
 }
 
 void Trainer::PrepareMachine() {
@@ -121,12 +114,27 @@ void Trainer::PrepareModel(const std::string &weights_path) {
   ToChannelsLast(model_.get());
   model_->to(device_);
   if (settings_.mode == TrainMode::kFeature) FreezeBackbone(model_.get());
-  pure_ = settings_.mode == TrainMode::kFeature && HasPureBackbone(*model_);
-  Sgd::NamedTensors trained;
-  for (const auto &parameter : model_->named_parameters()) {
-    if (parameter.value().requires_grad()) trained.emplace_back(parameter.key(), parameter.value());
+  FreezeMatching(model_.get(), settings_.freeze);
+  pure_ = settings_.mode == TrainMode::kFeature && (settings_.cache_features > 0 || HasPureBackbone(*model_));
+  if (settings_.cache_features > 0) {
+    TrainHead(model_.get());  // before the workers run the backbone
+    bank_ = std::make_unique<FeatureBank>(train_.get(), settings_.cache_features, settings_.batch_size, settings_.seed,
+                                          budget_);
   }
-  sgd_ = std::make_unique<Sgd>(std::move(trained), settings_.momentum, settings_.weight_decay);
+  const Learner::Input input = pure_                                   ? Learner::Input::kFeatures
+                               : settings_.mode == TrainMode::kFeature ? Learner::Input::kFrozenBackbone
+                                                                       : Learner::Input::kImages;
+  learner_ = std::make_unique<Learner>(model_, settings_, input, ClassCounts(train_->folder()), [this](int64_t images) {
+    reporter_.Log(LogLevel::kWarning, "memory ran out: from now on " + std::to_string(images) +
+                                          " images at once go through the model; the batch stays " +
+                                          std::to_string(settings_.batch_size) +
+                                          " (set train.micro_batch_size to begin with that)");
+  });
+  const bool adam =
+      settings_.optimizer.kind == OptimizerKind::kAdam || settings_.optimizer.kind == OptimizerKind::kAdamW;
+  schedule_ = std::make_unique<Schedule>(settings_.schedule, settings_.optimizer.lr,
+                                         adam ? settings_.optimizer.beta1 : settings_.optimizer.momentum,
+                                         settings_.epochs, StepsPerEpoch());
 }
 
 void Trainer::LogStart() const {
@@ -153,29 +161,37 @@ CheckpointInfo Trainer::NewInfo() const {
   info.architecture = settings_.architecture;
   info.classes = train_->folder().classes;
   info.mode = NameOf(settings_.mode);
+  info.optimizer = DescribeOptimizer(settings_.optimizer) + (settings_.ema_decay > 0 ? " and moving average" : "");
   info.seed = settings_.seed;
   info.batch_size = settings_.batch_size;
   return info;
 }
 
-void Trainer::Resume() {
-  CodeFailures("checkpoint", [&] {
+// True when there is a checkpoint, and everything is as it says.
+bool Trainer::Resume() {
+  return CodeFailures("checkpoint", [&] {
     CheckpointState state;
     state.model = ModelState();
-    state.momentum = sgd_->state();
+    state.optimizer = learner_->optimizer().state();
+    state.average = learner_->average().state();
     for (const auto &[name, tensor] : ChangingState()) state.best.emplace_back(name, tensor.detach().clone());
     const auto found = checkpoints_.Resume(info_, &state);
-    if (!found) return;
+    if (!found) return false;
     info_ = found->info;
+    schedule_->Restore(info_.plateau);
+    bad_train_ = {info_.bad_images.begin(), info_.bad_images.end()};
     best_.clear();
-    if (found->best_is_current) {
+    if (found->best_is_current && info_.best_epoch > 0) {
       for (const auto &[name, tensor] : ChangingState()) best_.emplace_back(name, tensor.detach().clone());
-    } else {
+    } else if (info_.best_epoch > 0) {
       best_ = std::move(state.best);
     }
     for (const std::string &line : found->damaged)
       reporter_.Log(LogLevel::kWarning, "passing over a damaged checkpoint: " + line);
-    reporter_.Log(LogLevel::kInfo, "resuming after epoch " + std::to_string(info_.epoch) + " from " + found->path);
+    reporter_.Log(LogLevel::kInfo, "resuming after epoch " + std::to_string(info_.epoch) +
+                                       (info_.step > 0 ? " and " + std::to_string(info_.step) + " steps" : "") +
+                                       " from " + found->path);
+    return true;
   });
 }
 

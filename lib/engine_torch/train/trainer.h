@@ -1,16 +1,18 @@
 // One training job: epochs of training and validation as in PyTorch's transfer-learning tutorial, the best epoch kept,
-// checkpoints, resume, and what the host is told meanwhile.
+// checkpoints, resume, and what the host is told meanwhile. What a step does is train/learner.h's.
 //
 // The frozen backbone of `feature` mode runs in training mode, as in the tutorial. Where that makes no difference (a
 // backbone without batch norm and dropout: each image's features depend on nothing else) the workers compute the
 // features of several batches at once, ahead of the steps, and the validation images' features are kept. The steps
-// themselves, their batches and their order are the same.
+// themselves, their batches and their order are the same. With model.cache_features the backbone is in evaluation mode,
+// and its features of the training images are kept too (train/feature_bank.h).
 //
 // Thread rule: one thread.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -18,11 +20,13 @@
 #include "engine_torch/models/classifier.h"
 #include "engine_torch/train/checkpoint.h"
 #include "engine_torch/train/dataset.h"
+#include "engine_torch/train/feature_bank.h"
 #include "engine_torch/train/folders.h"
+#include "engine_torch/train/learner.h"
 #include "engine_torch/train/loader.h"
 #include "engine_torch/train/report.h"
+#include "engine_torch/train/schedule.h"
 #include "engine_torch/train/settings.h"
-#include "engine_torch/train/sgd.h"
 
 namespace trainyard {
 
@@ -41,43 +45,64 @@ class Trainer {
     double loss = 0;  // summed over images
     int64_t correct = 0;
     int64_t images = 0;
+    int64_t earlier_images = 0;  // of them, by an earlier process
     double seconds = 0;
 
     double MeanLoss() const { return images > 0 ? loss / static_cast<double>(images) : 0; }
     double Accuracy() const { return images > 0 ? static_cast<double>(correct) / static_cast<double>(images) : 0; }
-    double Rate() const { return seconds > 0 ? static_cast<double>(images) / seconds : 0; }
+    double Rate() const { return seconds > 0 ? static_cast<double>(images - earlier_images) / seconds : 0; }
   };
   // A step whose loss was not read from the device yet.
   struct PendingStep {
     int64_t step = 0;  // of the epoch, from 1
     int64_t images = 0;
-    at::Tensor loss;
-    at::Tensor correct;
+    Learner::Outcome outcome;
+  };
+  // How the training part of an epoch ended.
+  enum class PhaseEnd {
+    kDone,
+    kStopped,    // asked to end well
+    kLeft,       // asked to make room at once
+    kNotFinite,  // the loss, and there is a checkpoint to go back to
   };
 
   // trainer.cc: before and after the epochs
   void PrepareMachine();
   void PrepareModel(const std::string &weights_path);
   void LogStart() const;
-  void Resume();
+  bool Resume();
   void Finish(int64_t epochs_done, bool stopped);
   CheckpointInfo NewInfo() const;
 
   // trainer_epoch.cc: the epochs
-  bool RunEpoch(int64_t epoch);  // true: asked to stop
-  void EnqueueTraining(int64_t epoch);
-  Totals TrainPhase(int64_t epoch, bool *stopped);
-  void TrainStep(int64_t epoch, int64_t step, const at::Tensor &inputs, const at::Tensor &targets, Totals *totals);
-  at::Tensor Logits(const at::Tensor &inputs);
-  void ReadSteps(int64_t epoch, Totals *totals);
-  // Unless this is the `last` epoch, the loader is given the next one's images before the waiting begins.
-  Totals Evaluate(int64_t epoch, bool last);
-  void EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals);
-  void KeepBest(int64_t epoch, double accuracy);
-  void WriteCheckpoint(int64_t epoch);
+  enum class EpochEnd { kGoOn, kLast, kStopped, kAgain };
+  EpochEnd RunEpoch(int64_t epoch);
+  void TellEpoch(int64_t epoch, const Totals &train, const Totals &val, bool best);
+  bool HasWaitedEnough(int64_t epoch) const;
+  void EnqueueTraining(int64_t epoch, int64_t first_step);
+  std::unique_ptr<Chunk> NextTraining();
+  PhaseEnd TrainPhase(int64_t epoch, Totals *totals);
+  void TrainStep(int64_t epoch, int64_t step, const at::Tensor &inputs, const at::Tensor &targets);
+  // False: a loss was not finite, and training may go back.
+  bool ReadSteps(int64_t epoch, Totals *totals);
+  PhaseEnd AfterStep(int64_t epoch, int64_t step, int64_t start_ms, Totals *totals);
+  // Unless this is the `last` epoch, the loader is given the next one's images before the waiting begins. Nothing: the
+  // host wants the place.
+  std::optional<Totals> Evaluate(int64_t epoch, bool last);
+  void EnqueueValidation();
+  int64_t ValidationBatch() const;
+  bool EvaluateImages(int64_t epoch, int64_t start_ms, Totals *totals);
+  void EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals) const;
+  bool KeepBest(int64_t epoch, double accuracy);
+  void WriteCheckpoint(const Totals &totals);
+  [[noreturn]] void Leave() const;
+  void GoBack();
+  bool IsFinite() const;
   void NoteBadImages(const Dataset &dataset, const char *which, std::set<size_t> *known) const;
   void ReportProgress(int64_t epoch, const char *phase, int64_t step, int64_t steps, const Totals &totals);
   [[noreturn]] void FailNan(int64_t epoch, int64_t step, int64_t images, double loss) const;
+  int64_t StepsPerEpoch() const;
+  StepRates RatesAt(int64_t epoch, int64_t step) const;
 
   NamedState ModelState() const;
   NamedState ChangingState() const;  // the part of it that training changes
@@ -93,11 +118,14 @@ class Trainer {
   std::shared_ptr<ImageClassifier> model_;
   bool pure_ = false;                // feature mode with a pure backbone: chunks hold features
   bool compute_in_workers_ = false;  // the loader's workers run the stages
-  std::unique_ptr<Sgd> sgd_;
+  std::unique_ptr<Learner> learner_;
+  std::unique_ptr<Schedule> schedule_;
   std::unique_ptr<Loader> loader_;
+  std::unique_ptr<FeatureBank> bank_;  // with model.cache_features; then chunks of training are made by it
   CheckpointDirectory checkpoints_;
   CheckpointInfo info_;
-  NamedState best_;  // copies of ChangingState() after the best epoch
+  int64_t rollbacks_ = 0;  // since a checkpoint was written
+  NamedState best_;        // copies of ChangingState() after the best epoch
   std::vector<Chunk> validation_features_;
   bool validation_kept_ = false;
   std::vector<PendingStep> pending_;

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "engine_torch/image/random.h"
 #include "engine_torch/train/failure.h"
+#include "engine_torch/train/parameters.h"
 #include "engine_torch/train/sampler.h"
 #include "engine_torch/train/trainer.h"
 #include "util/clock.h"
@@ -20,41 +23,88 @@ namespace {
 constexpr int64_t kWorkerImages = 16;
 // Bad images that are named in the log; more are counted.
 constexpr size_t kNamedBadImages = 20;
+// Without a checkpoint in between; then going back is no help.
+constexpr int64_t kMostRollbacks = 5;
 
 double SecondsSince(int64_t start_ms) {
   return static_cast<double>(MonotonicMs() - start_ms) / 1000;
 }
 
-// LibTorch's generator (dropout) in an epoch: derived, so that there is no state to keep in a checkpoint.
-uint64_t EpochSeed(uint64_t seed, int64_t epoch) {
-  const auto words = image::SampleRandom::Mix({0, static_cast<uint32_t>(epoch), 0xD50F0u, 0},
+// What is random in a step (dropout): derived, so that there is no state to keep in a checkpoint.
+uint64_t StepSeed(uint64_t seed, int64_t epoch, int64_t step) {
+  const auto words = image::SampleRandom::Mix({static_cast<uint32_t>(step), static_cast<uint32_t>(epoch), 0xD50F0u, 0},
                                               {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
   return static_cast<uint64_t>(words[0]) << 32 | words[1];
 }
 
 }  // namespace
 
-bool Trainer::RunEpoch(int64_t epoch) {
+int64_t Trainer::StepsPerEpoch() const {
+  return (static_cast<int64_t>(train_->size()) + settings_.batch_size - 1) / settings_.batch_size;
+}
+
+StepRates Trainer::RatesAt(int64_t epoch, int64_t step) const {
+  StepRates rates = schedule_->At(epoch, step);
+  rates.lr *= info_.lr_factor;
+  return rates;
+}
+
+bool Trainer::HasWaitedEnough(int64_t epoch) const {
+  return settings_.early_stop_epochs > 0 && epoch - info_.best_epoch >= settings_.early_stop_epochs;
+}
+
+Trainer::EpochEnd Trainer::RunEpoch(int64_t epoch) {
   epoch_started_ms_ = MonotonicMs();
-  at::manual_seed(EpochSeed(settings_.seed, epoch));
-  bool stopped = false;
-  const Totals train = TrainPhase(epoch, &stopped);
+  Totals train;
+  const PhaseEnd phase = TrainPhase(epoch, &train);
+  if (phase == PhaseEnd::kLeft) Leave();
+  if (phase == PhaseEnd::kNotFinite) {
+    GoBack();
+    return EpochEnd::kAgain;
+  }
+  const bool stopped = phase == PhaseEnd::kStopped;
   NoteBadImages(*train_, "training", &bad_train_);
   if (stopped) loader_->Clear();
-  const Totals val = Evaluate(epoch, /*last=*/stopped || epoch == settings_.epochs);
-  NoteBadImages(*validation_, "validation", &bad_validation_);
-  const bool best = val.Accuracy() > info_.best_val_accuracy;
-  KeepBest(epoch, val.Accuracy());
-  // A part of an epoch is no state to resume from: the last whole one stays.
-  if (!stopped) WriteCheckpoint(epoch);
-
-  const double rate = settings_.LearningRate(epoch);
+  std::optional<Totals> val;
+  bool best = false;
+  {
+    const MovingAverage::InPlace average(&learner_->average());
+    val = Evaluate(epoch, /*last=*/stopped || epoch == settings_.epochs);
+    NoteBadImages(*validation_, "validation", &bad_validation_);
+    best = val && KeepBest(epoch, val->Accuracy());
+  }
+  if (!val) {
+    info_.step = StepsPerEpoch();
+    WriteCheckpoint(train);
+    Leave();
+  }
   last_epoch_seconds_ = SecondsSince(epoch_started_ms_);
+  TellEpoch(epoch, train, *val, best);
+  schedule_->EpochEnded(val->MeanLoss());
+  // A stopped epoch is a part of one: what there was before stays to go on from.
+  if (stopped) return EpochEnd::kStopped;
+  info_.epoch = epoch;
+  info_.step = 0;
+  const bool wait_over = HasWaitedEnough(epoch);
+  const bool due = settings_.checkpoint_every_epochs > 0 && epoch % settings_.checkpoint_every_epochs == 0;
+  const bool leave = reporter_.Wanted() == StopRequest::kLeave;
+  if (due || leave) WriteCheckpoint({});
+  if (leave) Leave();
+  if (reporter_.Wanted() == StopRequest::kFinish) return EpochEnd::kStopped;
+  if (wait_over && epoch < settings_.epochs) {
+    reporter_.Log(LogLevel::kInfo, "no better epoch than " + std::to_string(info_.best_epoch) + " in " +
+                                       std::to_string(settings_.early_stop_epochs) +
+                                       ": that is enough (train.early_stop_epochs)");
+  }
+  return wait_over || epoch == settings_.epochs ? EpochEnd::kLast : EpochEnd::kGoOn;
+}
+
+void Trainer::TellEpoch(int64_t epoch, const Totals &train, const Totals &val, bool best) {
   reporter_.Metric("train/loss", epoch, train.MeanLoss());
   reporter_.Metric("train/accuracy", epoch, train.Accuracy());
   reporter_.Metric("val/loss", epoch, val.MeanLoss());
   reporter_.Metric("val/accuracy", epoch, val.Accuracy());
-  reporter_.Metric("learning_rate", epoch, rate);
+  reporter_.Metric("learning_rate", epoch, RatesAt(epoch, StepsPerEpoch()).lr);
   reporter_.Metric("epoch_seconds", epoch, last_epoch_seconds_);
   reporter_.Metric("images_per_second", epoch, train.Rate());
   reporter_.Log(LogLevel::kInfo, "epoch " + std::to_string(epoch) + "/" + std::to_string(settings_.epochs) +
@@ -62,34 +112,64 @@ bool Trainer::RunEpoch(int64_t epoch) {
                                      Fixed(train.Accuracy()) + "  val loss " + Fixed(val.MeanLoss()) + " accuracy " +
                                      Fixed(val.Accuracy()) + "  " + Fixed(train.Rate(), 0) + " images/s  " +
                                      Duration(last_epoch_seconds_) + (best ? "  best so far" : ""));
-  return stopped || reporter_.StopWanted();
 }
 
-void Trainer::EnqueueTraining(int64_t epoch) {
+void Trainer::EnqueueTraining(int64_t epoch, int64_t first_step) {
   Pass pass;
   pass.dataset = train_.get();
   pass.epoch = static_cast<uint32_t>(epoch);
   pass.order = ShuffledOrder(settings_.seed, pass.epoch, train_->size());
+  const auto done = std::min(pass.order.size(), static_cast<size_t>(first_step * settings_.batch_size));
+  pass.order.erase(pass.order.begin(), pass.order.begin() + static_cast<std::ptrdiff_t>(done));
   pass.batch_size = settings_.batch_size;
-  if (pure_) {
+  if (bank_ != nullptr) {
+    bank_->Begin(epoch, first_step);
+    if (bank_->IsFilled()) return;
+    pass.epoch = bank_->view_epoch();
+    pass.order = SequentialOrder(train_->size());
+    pass.batch_size = kWorkerImages;
+  } else if (pure_) {
     pass.batches_per_chunk = std::max<int64_t>(1, kWorkerImages / settings_.batch_size);
-    if (compute_in_workers_)
-      pass.stage = [model = model_](const at::Tensor &images) { return model->features(images); };
   }
+  if (pure_ && compute_in_workers_)
+    pass.stage = [model = model_](const at::Tensor &images) { return model->features(images); };
   loader_->Enqueue(std::move(pass));
 }
 
-Trainer::Totals Trainer::TrainPhase(int64_t epoch, bool *stopped) {
+std::unique_ptr<Chunk> Trainer::NextTraining() {
+  if (bank_ == nullptr) return loader_->Next();
+  if (!bank_->IsFilled()) {
+    const c10::NoGradGuard no_grad;
+    while (const std::unique_ptr<Chunk> chunk = loader_->Next()) {
+      if (settings_.bad_images == BadImages::kFail) NoteBadImages(*train_, "training", &bad_train_);
+      if (!compute_in_workers_ && !chunk->samples.empty()) {
+        chunk->inputs = model_->features(chunk->inputs.to(device_)).to(c10::kCPU);
+      }
+      bank_->Add(*chunk);
+    }
+    bank_->Filled();
+  }
+  return bank_->Next();
+}
+
+Trainer::PhaseEnd Trainer::TrainPhase(int64_t epoch, Totals *totals) {
   const int64_t start = MonotonicMs();
-  model_->train();
-  Totals totals;
-  int64_t step = 0;
-  const int64_t steps = (static_cast<int64_t>(train_->size()) + settings_.batch_size - 1) / settings_.batch_size;
-  while (const std::unique_ptr<Chunk> chunk = *stopped ? nullptr : loader_->Next()) {
+  if (bank_ != nullptr) {
+    TrainHead(model_.get());
+  } else {
+    model_->train();
+  }
+  // Of the steps before a resume.
+  totals->loss = info_.loss_sum;
+  totals->correct = info_.correct;
+  totals->images = totals->earlier_images = info_.images;
+  int64_t step = info_.step;
+  PhaseEnd end = PhaseEnd::kDone;
+  while (const std::unique_ptr<Chunk> chunk = end == PhaseEnd::kDone ? NextTraining() : nullptr) {
     if (settings_.bad_images == BadImages::kFail) NoteBadImages(*train_, "training", &bad_train_);
     at::Tensor inputs = chunk->inputs.to(device_, /*non_blocking=*/true);
     const at::Tensor targets = chunk->targets.to(device_, /*non_blocking=*/true);
-    if (pure_ && !compute_in_workers_ && inputs.size(0) > 0) {
+    if (pure_ && bank_ == nullptr && !compute_in_workers_ && inputs.size(0) > 0) {
       const c10::NoGradGuard no_grad;
       inputs = model_->features(inputs);
     }
@@ -97,19 +177,18 @@ Trainer::Totals Trainer::TrainPhase(int64_t epoch, bool *stopped) {
     for (const int64_t count : chunk->batches) {
       ++step;
       ++info_.global_step;
-      if (count == 0) continue;
-      TrainStep(epoch, step, inputs.narrow(0, first, count), targets.narrow(0, first, count), &totals);
+      if (count > 0) TrainStep(epoch, step, inputs.narrow(0, first, count), targets.narrow(0, first, count));
       first += count;
-      if (reporter_.ProgressDue()) {
-        totals.seconds = SecondsSince(start);
-        ReportProgress(epoch, "train", step, steps, totals);
-      }
-      if ((*stopped = reporter_.StopWanted())) break;
+      end = AfterStep(epoch, step, start, totals);
+      if (end != PhaseEnd::kDone) break;
     }
   }
-  ReadSteps(epoch, &totals);
-  totals.seconds = SecondsSince(start);
-  if (totals.images == 0 && !*stopped) {
+  if (end == PhaseEnd::kLeft) return end;
+  if (!ReadSteps(epoch, totals)) return PhaseEnd::kNotFinite;
+  totals->seconds = SecondsSince(start);
+  info_.loss_sum = 0;
+  info_.correct = info_.images = 0;
+  if (totals->images == 0 && end == PhaseEnd::kDone) {
     const auto bad = train_->bad();
     if (bad.size() == train_->size()) {
       throw WithCode(Error::Corrupt("none of the " + std::to_string(bad.size()) +
@@ -118,105 +197,102 @@ Trainer::Totals Trainer::TrainPhase(int64_t epoch, bool *stopped) {
     }
     FailNan(epoch, step, settings_.batch_size, std::nan(""));
   }
-  return totals;
+  return end;
 }
 
-at::Tensor Trainer::Logits(const at::Tensor &inputs) {
-  if (pure_) return model_->head(inputs);
-  if (settings_.mode == TrainMode::kFinetune) return model_->forward(inputs);
-  at::Tensor features;
-  {
-    const c10::NoGradGuard no_grad;
-    features = model_->features(inputs);
+void Trainer::TrainStep(int64_t epoch, int64_t step, const at::Tensor &inputs, const at::Tensor &targets) {
+  const Learner::Outcome outcome =
+      learner_->Step(inputs, targets, RatesAt(epoch, step), StepSeed(settings_.seed, epoch, step));
+  if (!outcome.skipped) {
+    pending_.push_back({step, targets.size(0), outcome});
+  } else if (info_.skipped_steps++ == 0) {
+    reporter_.Log(LogLevel::kWarning, "the loss is not a finite number in epoch " + std::to_string(epoch) + ", step " +
+                                          std::to_string(step) +
+                                          ": such steps are left out and counted (train.nan_policy skip)");
   }
-  return model_->head(features);
 }
 
-void Trainer::TrainStep(int64_t epoch, int64_t step, const at::Tensor &inputs, const at::Tensor &targets,
-                        Totals *totals) {
-  sgd_->ZeroGradients();
-  const at::Tensor logits = Logits(inputs);
-  const at::Tensor loss = at::cross_entropy_loss(logits, targets);
-  const int64_t images = targets.size(0);
-  if (settings_.nan_policy == NanPolicy::kSkip && !std::isfinite(loss.item<double>())) {
-    if (info_.skipped_steps++ == 0) {
-      reporter_.Log(LogLevel::kWarning, "the loss is not a finite number in epoch " + std::to_string(epoch) +
-                                            ", step " + std::to_string(step) +
-                                            ": such steps are left out and counted (train.nan_policy skip)");
-    }
-    return;
-  }
-  loss.backward();
-  sgd_->Step(settings_.LearningRate(epoch));
-  pending_.push_back({step, images, loss.detach(), logits.detach().argmax(1).eq(targets).sum()});
+// What is due between two steps: losses, progress, a checkpoint, requests of the host.
+Trainer::PhaseEnd Trainer::AfterStep(int64_t epoch, int64_t step, int64_t start_ms, Totals *totals) {
+  const bool save =
+      settings_.checkpoint_every_steps > 0 && step % settings_.checkpoint_every_steps == 0 && step < StepsPerEpoch();
+  const StopRequest request = reporter_.Wanted();
+  const bool leave = request == StopRequest::kLeave;
   // On a GPU, reading a value waits for all that was started before: done once in a while only.
-  if (device_.is_cpu() || static_cast<int64_t>(pending_.size()) >= settings_.log_every_steps) ReadSteps(epoch, totals);
+  const bool read = device_.is_cpu() || save || leave || reporter_.ProgressDue() ||
+                    static_cast<int64_t>(pending_.size()) >= settings_.log_every_steps;
+  if (read && !ReadSteps(epoch, totals)) return PhaseEnd::kNotFinite;
+  if (reporter_.ProgressDue()) {
+    totals->seconds = SecondsSince(start_ms);
+    ReportProgress(epoch, "train", step, StepsPerEpoch(), *totals);
+  }
+  if (save || leave) {
+    info_.step = step;
+    WriteCheckpoint(*totals);
+  }
+  if (leave) return PhaseEnd::kLeft;
+  return request == StopRequest::kFinish ? PhaseEnd::kStopped : PhaseEnd::kDone;
 }
 
-void Trainer::ReadSteps(int64_t epoch, Totals *totals) {
-  for (const PendingStep &pending : pending_) {
-    const double loss = pending.loss.item<double>();
-    if (!std::isfinite(loss)) FailNan(epoch, pending.step, pending.images, loss);
-    totals->loss += loss * static_cast<double>(pending.images);
-    totals->correct += pending.correct.item<int64_t>();
-    totals->images += pending.images;
-    const int64_t steps = (static_cast<int64_t>(train_->size()) + settings_.batch_size - 1) / settings_.batch_size;
-    const int64_t global_step = (epoch - 1) * steps + pending.step;
+bool Trainer::ReadSteps(int64_t epoch, Totals *totals) {
+  const std::vector<PendingStep> pending = std::exchange(pending_, {});
+  for (const PendingStep &step : pending) {
+    const double loss = step.outcome.loss.item<double>();
+    if (!std::isfinite(loss)) {
+      if (settings_.nan_policy == NanPolicy::kRollback && rollbacks_ < kMostRollbacks) return false;
+      FailNan(epoch, step.step, step.images, loss);
+    }
+    totals->loss += loss * static_cast<double>(step.images);
+    totals->correct += step.outcome.correct.item<int64_t>();
+    totals->images += step.images;
+    const int64_t global_step = (epoch - 1) * StepsPerEpoch() + step.step;
     if (global_step % settings_.log_every_steps == 0) reporter_.Metric("train/loss_step", global_step, loss);
   }
+  return true;
+}
+
+// train.nan_policy rollback.
+void Trainer::GoBack() {
+  loader_->Clear();
   pending_.clear();
+  const CheckpointInfo before = std::exchange(info_, NewInfo());
+  if (!Resume()) FailNan(before.epoch + 1, before.step + 1, settings_.batch_size, std::nan(""));
+  ++rollbacks_;
+  const double factor = before.lr_factor / 2;
+  info_.lr_factor = factor;
+  reporter_.Log(LogLevel::kWarning, "the loss was not a finite number: back to epoch " +
+                                        std::to_string(info_.epoch + 1) + ", step " + std::to_string(info_.step + 1) +
+                                        ", with the learning rate times " + FormatDouble(factor));
+  EnqueueTraining(info_.epoch + 1, info_.step);
 }
 
 void Trainer::FailNan(int64_t epoch, int64_t step, int64_t images, double loss) const {
   std::string what = "the loss is " + Fixed(loss) + " in epoch " + std::to_string(epoch) + ", step " +
                      std::to_string(step) + " (" + std::to_string(images) + " images)";
   if (settings_.nan_policy == NanPolicy::kSkip) what += ", as in every step of this epoch";
+  if (settings_.nan_policy == NanPolicy::kRollback)
+    what += rollbacks_ > 0 ? ", also after going back " + std::to_string(rollbacks_) + " times"
+                           : ", and there is no checkpoint to go back to";
   throw Error(
       Status::kEngine,
-      what + ": try a smaller optimizer.lr (now " + FormatDouble(settings_.LearningRate(epoch)) +
+      what + ": try a smaller optimizer.lr (now " + FormatDouble(RatesAt(epoch, std::max<int64_t>(step, 1)).lr) +
           "), and look at transform.mean, transform.std and the weights" +
           (settings_.nan_policy == NanPolicy::kSkip ? "" : "; train.nan_policy skip leaves single such steps out"),
       {{"code", "nan_loss"}, {"epoch", std::to_string(epoch)}, {"step", std::to_string(step)}});
 }
 
-Trainer::Totals Trainer::Evaluate(int64_t epoch, bool last) {
+std::optional<Trainer::Totals> Trainer::Evaluate(int64_t epoch, bool last) {
   const int64_t start = MonotonicMs();
   const c10::NoGradGuard no_grad;
   model_->eval();
   Totals totals;
+  if (!validation_kept_) EnqueueValidation();
+  // What the next epoch needs first does not depend on this one's end.
+  if (!last) EnqueueTraining(epoch + 1, 0);
   if (validation_kept_) {
-    if (!last) EnqueueTraining(epoch + 1);
     for (const Chunk &chunk : validation_features_) EvaluateChunk(chunk, true, &totals);
-  } else {
-    Pass pass;
-    pass.dataset = validation_.get();
-    pass.order = SequentialOrder(validation_->size());
-    pass.batch_size =
-        compute_in_workers_ ? std::min(settings_.evaluate_batch_size, kWorkerImages) : settings_.evaluate_batch_size;
-    if (compute_in_workers_) {
-      pass.stage = [model = model_, pure = pure_](const at::Tensor &images) {
-        return pure ? model->features(images) : model->forward(images);
-      };
-    }
-    const int64_t steps = (static_cast<int64_t>(validation_->size()) + pass.batch_size - 1) / pass.batch_size;
-    loader_->Enqueue(std::move(pass));
-    // What the next epoch needs first does not depend on this one's end.
-    if (!last) EnqueueTraining(epoch + 1);
-    bool keep = pure_;
-    int64_t step = 0;
-    while (std::unique_ptr<Chunk> chunk = loader_->Next()) {
-      if (settings_.bad_images == BadImages::kFail) NoteBadImages(*validation_, "validation", &bad_validation_);
-      chunk->inputs = chunk->inputs.to(device_);
-      chunk->targets = chunk->targets.to(device_);
-      if (pure_ && !compute_in_workers_ && chunk->inputs.size(0) > 0) chunk->inputs = model_->features(chunk->inputs);
-      EvaluateChunk(*chunk, pure_ || compute_in_workers_, &totals);
-      totals.seconds = SecondsSince(start);
-      if (reporter_.ProgressDue()) ReportProgress(epoch, "val", ++step, steps, totals);
-      keep = keep && chunk->inputs.is_cpu() && budget_->Take(chunk->inputs.nbytes());
-      if (keep) validation_features_.push_back(std::move(*chunk));
-    }
-    validation_kept_ = keep;
-    if (!keep) validation_features_.clear();
+  } else if (!EvaluateImages(epoch, start, &totals)) {
+    return std::nullopt;
   }
   totals.seconds = SecondsSince(start);
   if (totals.images == 0) {
@@ -230,7 +306,47 @@ Trainer::Totals Trainer::Evaluate(int64_t epoch, bool last) {
   return totals;
 }
 
-void Trainer::EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals) {
+int64_t Trainer::ValidationBatch() const {
+  return compute_in_workers_ ? std::min(settings_.evaluate_batch_size, kWorkerImages) : settings_.evaluate_batch_size;
+}
+
+void Trainer::EnqueueValidation() {
+  Pass pass;
+  pass.dataset = validation_.get();
+  pass.order = SequentialOrder(validation_->size());
+  pass.batch_size = ValidationBatch();
+  if (compute_in_workers_) {
+    pass.stage = [model = model_, pure = pure_](const at::Tensor &images) {
+      return pure ? model->features(images) : model->forward(images);
+    };
+  }
+  loader_->Enqueue(std::move(pass));
+}
+
+// False: the host wants the place.
+bool Trainer::EvaluateImages(int64_t epoch, int64_t start_ms, Totals *totals) {
+  const int64_t steps = (static_cast<int64_t>(validation_->size()) + ValidationBatch() - 1) / ValidationBatch();
+  bool keep = pure_;
+  int64_t step = 0;
+  while (std::unique_ptr<Chunk> chunk = loader_->Next()) {
+    if (settings_.bad_images == BadImages::kFail) NoteBadImages(*validation_, "validation", &bad_validation_);
+    chunk->inputs = chunk->inputs.to(device_);
+    chunk->targets = chunk->targets.to(device_);
+    if (pure_ && !compute_in_workers_ && chunk->inputs.size(0) > 0) chunk->inputs = model_->features(chunk->inputs);
+    if (reporter_.Wanted() == StopRequest::kLeave) return false;
+    EvaluateChunk(*chunk, pure_ || compute_in_workers_, totals);
+    totals->seconds = SecondsSince(start_ms);
+    ++step;
+    if (reporter_.ProgressDue()) ReportProgress(epoch, "val", step, steps, *totals);
+    keep = keep && chunk->inputs.is_cpu() && budget_->Take(chunk->inputs.nbytes());
+    if (keep) validation_features_.push_back(std::move(*chunk));
+  }
+  validation_kept_ = keep;
+  if (!keep) validation_features_.clear();
+  return true;
+}
+
+void Trainer::EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals) const {
   const int64_t images = chunk.targets.size(0);
   if (images == 0) return;
   at::Tensor logits = chunk.inputs;
@@ -239,32 +355,61 @@ void Trainer::EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals) {
   } else if (!staged) {
     logits = model_->forward(chunk.inputs);
   }
-  totals->loss += at::cross_entropy_loss(logits, chunk.targets).item<double>() * static_cast<double>(images);
-  totals->correct += logits.argmax(1).eq(chunk.targets).sum().item<int64_t>();
+  const Loss &loss = learner_->loss();
+  totals->loss +=
+      loss.Sum(logits, chunk.targets).item<double>() / loss.Weight(chunk.targets) * static_cast<double>(images);
+  totals->correct += loss.Correct(logits, chunk.targets).item<int64_t>();
   totals->images += images;
 }
 
-void Trainer::KeepBest(int64_t epoch, double accuracy) {
-  if (accuracy <= info_.best_val_accuracy) return;
+// True when it is the best so far.
+bool Trainer::KeepBest(int64_t epoch, double accuracy) {
+  if (accuracy <= info_.best_val_accuracy) return false;
   info_.best_val_accuracy = accuracy;
   info_.best_epoch = epoch;
   best_.clear();
   for (const auto &[name, tensor] : ChangingState()) best_.emplace_back(name, tensor.detach().clone());
+  return true;
 }
 
-void Trainer::WriteCheckpoint(int64_t epoch) {
-  info_.epoch = epoch;
-  if (settings_.checkpoint_every_epochs == 0 || epoch % settings_.checkpoint_every_epochs != 0) return;
+bool Trainer::IsFinite() const {
+  for (const auto &[name, tensor] : ChangingState()) {
+    if (tensor.is_floating_point() && !at::isfinite(tensor).all().item<bool>()) return false;
+  }
+  return true;
+}
+
+// At info_'s epoch and step. `totals`: of the steps done in the epoch.
+void Trainer::WriteCheckpoint(const Totals &totals) {
+  // With weights that are none there is nothing to go on from; the next loss says so.
+  if (!IsFinite()) return;
+  rollbacks_ = 0;
+  info_.loss_sum = totals.loss;
+  info_.correct = totals.correct;
+  info_.images = totals.images;
+  info_.bad_images.clear();
+  for (const auto &[index, reason] : train_->bad()) info_.bad_images.push_back(static_cast<int64_t>(index));
+  info_.plateau = schedule_->plateau();
   CheckpointState state;
   state.model = ModelState();
-  state.momentum = sgd_->state();
-  if (info_.best_epoch != epoch) state.best = best_;
+  state.optimizer = learner_->optimizer().state();
+  state.average = learner_->average().state();
+  const bool current = info_.step == 0 && info_.best_epoch == info_.epoch && settings_.ema_decay == 0;
+  if (!current) state.best = best_;
   checkpoints_.Write(info_, state);
+}
+
+// The host wants the place: a checkpoint was written, and another process goes on from it.
+void Trainer::Leave() const {
+  throw Error(Status::kCanceled,
+              "left after epoch " + std::to_string(info_.epoch) + " and " + std::to_string(info_.step) +
+                  " steps, with a checkpoint to go on from",
+              {{"code", "left"}});
 }
 
 void Trainer::NoteBadImages(const Dataset &dataset, const char *which, std::set<size_t> *known) const {
   const auto bad = dataset.bad();
-  if (bad.size() == known->size()) return;
+  if (bad.empty()) return;
   if (settings_.bad_images == BadImages::kFail) {
     throw Error(Status::kCorrupt,
                 "a " + std::string(which) + " image cannot be read: " + bad.begin()->second +

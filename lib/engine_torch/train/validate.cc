@@ -14,7 +14,10 @@
 #include "engine_torch/models/registry.h"
 #include "engine_torch/train/device.h"
 #include "engine_torch/train/folders.h"
+#include "engine_torch/train/loss.h"
 #include "engine_torch/train/machine.h"
+#include "engine_torch/train/optimizer.h"
+#include "engine_torch/train/parameters.h"
 #include "util/error.h"
 
 namespace trainyard {
@@ -82,6 +85,8 @@ void ReportModel(const TrainSettings &settings, const std::string &weights_path,
     report->Warning("no weights given: the frozen backbone would be random; set model.weights");
   }
   if (settings.mode == TrainMode::kFeature) FreezeBackbone(model.get());
+  report->Try([&] { FreezeMatching(model.get(), settings.freeze); });
+  report->Try([&] { GroupParameters(*model, settings.optimizer.lr_factors); });
   int64_t parameters = 0;
   int64_t trained = 0;
   for (const at::Tensor &parameter : model->parameters()) {
@@ -90,9 +95,11 @@ void ReportModel(const TrainSettings &settings, const std::string &weights_path,
   }
   report->json().Set("parameters", parameters).Set("trained_parameters", trained);
   try {
-    // Weights; gradient, momentum and best copy of what is trained; the images and what they leave behind.
-    const int64_t memory =
-        4 * (parameters + 3 * trained) + settings.batch_size * ActivationBytes(model.get(), settings);
+    // Weights; gradient, best copy, the optimizer's and the average's values of what is trained; the images that go
+    // through at once and what they leave behind.
+    const int64_t copies = 2 + StatesPerParameter(settings.optimizer) + (settings.ema_decay > 0 ? 1 : 0);
+    const int64_t images = settings.micro_batch_size > 0 ? settings.micro_batch_size : settings.batch_size;
+    const int64_t memory = 4 * (parameters + copies * trained) + images * ActivationBytes(model.get(), settings);
     report->json().Set("memory_bytes", memory);
   } catch (const std::exception &) {
     report->Problem("images of " + std::to_string(settings.crop) + " pixels are too small for " +
@@ -156,6 +163,9 @@ Json ValidateTraining(const TrainSettings &settings, const std::string &weights_
     report.json().Set("steps_per_epoch", steps).Set("total_steps", steps * settings.epochs);
     if (train->classes.size() == 1)
       report.Warning("there is only one class: every prediction will be '" + train->classes.front() + "'");
+  }
+  if (train) {
+    report.Try([&] { Loss(settings.loss, ClassCounts(*train), c10::kCPU); });
   }
   if (validation) report.json().Set("validation_images", static_cast<int64_t>(validation->samples.size()));
   if (train && validation) {

@@ -150,6 +150,7 @@ struct TrainRun {
   std::vector<Json> progress;
   std::vector<std::string> log;
   std::function<bool()> stop = [] { return false; };
+  std::function<bool()> leave = [] { return false; };
   Answer answer;
 
   void Train(const Json &config, const std::string &output, const std::string &checkpoints,
@@ -171,7 +172,10 @@ struct TrainRun {
     host.log = [](void *user, int32_t, const char *message) {
       static_cast<TrainRun *>(user)->log.emplace_back(message);
     };
-    host.should_stop = [](void *user) { return static_cast<TrainRun *>(user)->stop() ? 1 : 0; };
+    host.should_stop = [](void *user) -> int32_t {
+      auto *run = static_cast<TrainRun *>(user);
+      return run->leave() ? TY_ENGINE_LEAVE : run->stop() ? TY_ENGINE_STOP : TY_ENGINE_GO_ON;
+    };
     ty_engine_error error = {};
     const int32_t status = Engine().train(config.Dump().c_str(), &host, &error);
     answer = Take(status, &error);

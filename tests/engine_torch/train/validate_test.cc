@@ -51,12 +51,12 @@ TEST_F(EngineTest, ValidationNamesBadImages) {
 
 TEST_F(EngineTest, ValidationGathersProblems) {
   RemoveTree(JoinPath(data_, "val"));
-  const Json report = Validate(Changed(Config(data_), {{"model.architecture", "resnet19"}, {"device", "cuda:99"}}));
+  const Json report = Validate(Changed(Config(data_), {{"model.freeze", "layer9.*"}, {"device", "cuda:99"}}));
   const std::vector<std::string> problems = report.GetStringList("problems");
   ASSERT_EQ(problems.size(), 3u);
   EXPECT_THAT(problems[0], HasSubstr("val"));
   EXPECT_THAT(problems[1], HasSubstr("cuda:99"));
-  EXPECT_THAT(problems[2], HasSubstr("resnet19"));
+  EXPECT_THAT(problems[2], HasSubstr("layer9.*"));
 }
 
 TEST_F(EngineTest, ValidationReadsTheWeights) {

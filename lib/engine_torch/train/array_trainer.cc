@@ -1,0 +1,200 @@
+#include "engine_torch/train/array_trainer.h"
+
+#include <ATen/Context.h>
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "engine_torch/interop/dlpack.h"
+#include "engine_torch/models/load.h"
+#include "engine_torch/models/registry.h"
+#include "engine_torch/models/sequential.h"
+#include "engine_torch/train/allocator.h"
+#include "engine_torch/train/device.h"
+#include "engine_torch/train/failure.h"
+#include "engine_torch/train/machine.h"
+#include "engine_torch/train/parameters.h"
+#include "util/error.h"
+#include "util/log.h"
+
+namespace trainyard {
+namespace {
+
+// LibTorch's generator is one for the process: who seeds it and draws from it is alone.
+std::mutex &Generator() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+std::shared_ptr<ImageClassifier> NewModel(const TrainSettings &settings) {
+  const std::lock_guard alone(Generator());
+  at::manual_seed(settings.seed);
+  if (settings.architecture == "sequential") return MakeSequential(settings.inputs, settings.layers);
+  if (settings.architecture == "mlp") {
+    const std::vector<int64_t> widths(settings.hidden.begin(), settings.hidden.end());
+    return MakeSequential(settings.inputs, DescribeMlp(widths, settings.outputs, settings.activation));
+  }
+  return MakeModel(settings.architecture, settings.outputs);
+}
+
+// One step's random numbers (dropout) are derived, so that a checkpoint has no generator to keep.
+uint64_t StepSeed(uint64_t seed, int64_t epoch, int64_t step) {
+  return seed * 0x9E3779B97F4A7C15u + static_cast<uint64_t>(epoch) * 0xBF58476D1CE4E5B9u + static_cast<uint64_t>(step);
+}
+
+}  // namespace
+
+ArrayTrainer::ArrayTrainer(const std::string &config_json, const std::string &weights_path, bool own_libtorch)
+    : settings_(ParseTrainerSettings(config_json)),
+      device_(ChooseDevice(settings_.device)),
+      threads_(!own_libtorch           ? 0
+               : settings_.threads > 0 ? settings_.threads
+                                       : AvailableCpus()) {
+  if (own_libtorch && device_.is_cpu()) InstallCachingAllocator();
+  model_ = NewModel(settings_);
+  if (!weights_path.empty()) {
+    CodeFailures("weights",
+                 [&] { LoadWeights(model_.get(), OpenWeights(weights_path), {.allow_head_mismatch = true}); });
+  }
+  ToChannelsLast(model_.get());
+  model_->to(device_);
+  if (settings_.mode == TrainMode::kFeature) FreezeBackbone(model_.get());
+  FreezeMatching(model_.get(), settings_.freeze);
+  const auto input = settings_.mode == TrainMode::kFeature ? Learner::Input::kFrozenBackbone : Learner::Input::kImages;
+  const std::vector<int64_t> classes(static_cast<size_t>(model_->num_classes()), 1);
+  learner_ = std::make_unique<Learner>(model_, settings_, input, classes, [](int64_t samples) {
+    Log(LogLevel::kWarning,
+        "memory ran out: from now on " + std::to_string(samples) + " samples at once go through the model");
+  });
+  const bool adam =
+      settings_.optimizer.kind == OptimizerKind::kAdam || settings_.optimizer.kind == OptimizerKind::kAdamW;
+  schedule_ = std::make_unique<Schedule>(settings_.schedule, settings_.optimizer.lr,
+                                         adam ? settings_.optimizer.beta1 : settings_.optimizer.momentum,
+                                         settings_.epochs, settings_.steps_per_epoch);
+}
+
+std::unique_lock<std::mutex> ArrayTrainer::Enter() {
+  std::unique_lock lock(mutex_);
+  // LibTorch keeps it per thread of the host.
+  if (threads_ > 0 && at::get_num_threads() != threads_) at::set_num_threads(threads_);
+  return lock;
+}
+
+at::Tensor ArrayTrainer::Input(const DLTensor &tensor) const {
+  at::Tensor view = ViewOfDlpack(tensor, "input");
+  if (view.dim() < 2) {
+    throw Error::InvalidArgument("the input must have 2 dimensions or more, samples first; got " +
+                                 std::to_string(view.dim()));
+  }
+  return view.to(at::TensorOptions(device_).dtype(at::kFloat));
+}
+
+at::Tensor ArrayTrainer::Target(const DLTensor &tensor) const {
+  const at::Tensor view = ViewOfDlpack(tensor, "target");
+  const bool classes = settings_.loss.kind == LossKind::kCrossEntropy;
+  if (classes && at::isFloatingType(view.scalar_type())) {
+    throw Error::InvalidArgument("the targets must be integers: loss.name cross_entropy learns classes");
+  }
+  return view.to(at::TensorOptions(device_).dtype(classes ? at::kLong : at::kFloat));
+}
+
+void ArrayTrainer::Step(const DLTensor &inputs, const DLTensor &targets, double *loss) {
+  const auto alone = Enter();
+  const at::Tensor input = Input(inputs), target = Target(targets);
+  if (input.size(0) == 0) throw Error::InvalidArgument("the batch has no samples");
+  model_->train();
+  std::unique_lock<std::mutex> alone_with_generator;
+  if (learner_->draws()) alone_with_generator = std::unique_lock(Generator());
+  const Learner::Outcome outcome =
+      learner_->Step(input, target, schedule_->At(epoch_, step_ + 1), StepSeed(settings_.seed, epoch_, step_ + 1));
+  ++step_;
+  if (loss != nullptr) *loss = outcome.loss.item<double>();
+}
+
+void ArrayTrainer::Evaluate(const DLTensor &inputs, const DLTensor &targets, double *loss, double *accuracy) {
+  const auto alone = Enter();
+  const c10::NoGradGuard no_grad;
+  const at::Tensor input = Input(inputs), target = Target(targets);
+  if (input.size(0) == 0) throw Error::InvalidArgument("the batch has no samples");
+  const MovingAverage::InPlace average(&learner_->average());
+  model_->eval();
+  const at::Tensor outputs = model_->forward(input);
+  const Loss &criterion = learner_->loss();
+  const double sum = criterion.Sum(outputs, target).item<double>();
+  if (loss != nullptr) *loss = sum / criterion.Weight(target);
+  const bool counts = settings_.loss.kind == LossKind::kCrossEntropy || settings_.loss.kind == LossKind::kBce;
+  if (accuracy != nullptr) {
+    *accuracy = counts ? static_cast<double>(criterion.Correct(outputs, target).item<int64_t>()) /
+                             static_cast<double>(input.size(0))
+                       : std::numeric_limits<double>::quiet_NaN();
+  }
+}
+
+void ArrayTrainer::Predict(const DLTensor &inputs, float *outputs, size_t count) {
+  const auto alone = Enter();
+  const c10::NoGradGuard no_grad;
+  const at::Tensor input = Input(inputs);
+  const MovingAverage::InPlace average(&learner_->average());
+  model_->eval();
+  const at::Tensor result = model_->forward(input).to(c10::kCPU, at::kFloat).contiguous();
+  if (count < static_cast<size_t>(result.numel())) {
+    throw Error::InvalidArgument("the output has room for " + std::to_string(count) +
+                                 " values, and the model answers " + std::to_string(result.numel()));
+  }
+  std::memcpy(outputs, result.const_data_ptr(), result.nbytes());
+}
+
+void ArrayTrainer::EndEpoch(double validation_loss) {
+  const auto alone = Enter();
+  if (std::isfinite(validation_loss)) schedule_->EpochEnded(validation_loss);
+  ++epoch_;
+  step_ = 0;
+}
+
+CheckpointInfo ArrayTrainer::NewInfo() const {
+  CheckpointInfo info;
+  info.architecture = settings_.architecture;
+  info.mode = NameOf(settings_.mode);
+  info.optimizer = DescribeOptimizer(settings_.optimizer) + (settings_.ema_decay > 0 ? " and moving average" : "");
+  info.seed = settings_.seed;
+  return info;
+}
+
+CheckpointState ArrayTrainer::State() const {
+  CheckpointState state;
+  for (const auto &parameter : model_->named_parameters()) state.model.emplace_back(parameter.key(), parameter.value());
+  for (const auto &buffer : model_->named_buffers()) state.model.emplace_back(buffer.key(), buffer.value());
+  state.optimizer = learner_->optimizer().state();
+  state.average = learner_->average().state();
+  return state;
+}
+
+void ArrayTrainer::Save(const std::string &path) {
+  const auto alone = Enter();
+  CheckpointInfo info = NewInfo();
+  info.epoch = epoch_ - 1;
+  info.step = step_;
+  info.plateau = schedule_->plateau();
+  WriteCheckpointFile(path, info, State());
+}
+
+void ArrayTrainer::Load(const std::string &path) {
+  const auto alone = Enter();
+  CheckpointState state = State();
+  const CheckpointRead read = ReadCheckpointFile(path, NewInfo(), &state);
+  epoch_ = read.info.epoch + 1;
+  step_ = read.info.step;
+  schedule_->Restore(read.info.plateau);
+}
+
+void ArrayTrainer::SaveWeights(const std::string &path) {
+  const auto alone = Enter();
+  const MovingAverage::InPlace average(&learner_->average());
+  trainyard::SaveWeights(*model_, path, {{"format", "pt"}, {"architecture", settings_.architecture}});
+}
+
+}  // namespace trainyard

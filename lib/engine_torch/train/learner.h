@@ -1,0 +1,66 @@
+// A model that learns: one step over a batch changes its parameters. What a step is made of (the batch's parts, loss,
+// clipping, optimizer, moving average) is here; epochs, data and files are the trainer's. Thread rule: one thread.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "engine_torch/models/classifier.h"
+#include "engine_torch/train/ema.h"
+#include "engine_torch/train/loss.h"
+#include "engine_torch/train/optimizer.h"
+#include "engine_torch/train/parameters.h"
+#include "engine_torch/train/settings.h"
+
+namespace trainyard {
+
+class Learner {
+ public:
+  // What the model is given: images; images whose features need no gradient (the frozen backbone of feature mode); or
+  // features that were computed before.
+  enum class Input { kImages, kFrozenBackbone, kFeatures };
+
+  // `on_smaller_parts` is told when memory ran out and how many images go through the model at once from then on.
+  Learner(std::shared_ptr<ImageClassifier> model, const TrainSettings &settings, Input input,
+          const std::vector<int64_t> &class_images, std::function<void(int64_t images)> on_smaller_parts);
+
+  // Tensors that were not waited for: on a GPU, reading them does.
+  struct Outcome {
+    at::Tensor loss;     // of the whole batch, a mean
+    at::Tensor correct;  // images
+    bool skipped = false;
+  };
+  // Whether a step is random (dropout). It then uses LibTorch's generator of the whole process.
+  bool draws() const { return draws_; }
+  // inputs: [n, ...]; targets: [n] int64; both on the model's device. `seed`: of what is random in the step (dropout).
+  // A loss that is no finite number leaves everything as it was (batch norm statistics too) when nan_policy is `skip`.
+  Outcome Step(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates, uint64_t seed);
+
+  at::Tensor Logits(const at::Tensor &inputs) const;
+  const Loss &loss() const { return loss_; }
+  Optimizer &optimizer() { return *optimizer_; }
+  MovingAverage &average() { return average_; }
+
+ private:
+  Outcome Gradients(const at::Tensor &inputs, const at::Tensor &targets, uint64_t seed);
+  bool Shrink(int64_t images);
+  void RestoreBuffers();
+
+  const std::shared_ptr<ImageClassifier> model_;
+  const Input input_;
+  const bool skip_;
+  const double clip_norm_, clip_value_;
+  const Loss loss_;
+  const std::unique_ptr<Optimizer> optimizer_;
+  MovingAverage average_;
+  const bool draws_;
+  std::vector<at::Tensor> buffers_, buffers_before_;
+  const std::function<void(int64_t)> on_smaller_parts_;
+  int64_t part_;  // images that go through the model at once; 0 = all
+};
+
+}  // namespace trainyard

@@ -1,0 +1,183 @@
+#include "engine_torch/train/optimizer.h"
+
+#include <ATen/Functions.h>
+#include <c10/core/GradMode.h>
+
+#include "util/error.h"
+
+namespace trainyard {
+namespace {
+
+// The fused kernels walk memory: a gradient must lie in its parameter's order (autograd's nearly always do).
+at::Tensor Aligned(const at::Tensor &gradient, const at::Tensor &parameter) {
+  return gradient.strides() == parameter.strides() ? gradient : at::empty_like(parameter).copy_(gradient);
+}
+
+// torch.optim.SGD with dampening 0. Momenta that are zero at first give the same as PyTorch's first step, which makes
+// them the gradient itself.
+class Sgd final : public Optimizer {
+ public:
+  Sgd(const OptimizerSettings &settings, std::vector<ParameterGroup> groups)
+      : Optimizer(settings, std::move(groups),
+                  settings.momentum == 0 ? std::vector<std::string>() : std::vector<std::string>{"momentum"}, false) {}
+
+ private:
+  void Apply(const Batch &batch, double lr, double momentum) override {
+    const std::vector<at::Tensor> none;
+    at::_fused_sgd_(batch.parameters, batch.gradients, batch.state.empty() ? none : batch.state[0],
+                    settings_.weight_decay, batch.state.empty() ? 0 : momentum, lr, /*dampening=*/0, settings_.nesterov,
+                    /*maximize=*/false, /*is_first_step=*/false);
+  }
+};
+
+// torch.optim.Adam and AdamW: they differ in what weight decay is.
+class Adam final : public Optimizer {
+ public:
+  Adam(const OptimizerSettings &settings, std::vector<ParameterGroup> groups)
+      : Optimizer(settings, std::move(groups), {"exp_avg", "exp_avg_sq", "step"}, true) {}
+
+ private:
+  void Apply(const Batch &batch, double lr, double momentum) override {
+    at::_foreach_add_(batch.state[2], 1);
+    const auto update = settings_.kind == OptimizerKind::kAdamW ? static_cast<Update *>(&at::_fused_adamw_)
+                                                                : static_cast<Update *>(&at::_fused_adam_);
+    update(batch.parameters, batch.gradients, batch.state[0], batch.state[1], {}, batch.state[2], lr, momentum,
+           settings_.beta2, settings_.weight_decay, settings_.epsilon, /*amsgrad=*/false, /*maximize=*/false, {}, {});
+  }
+
+  using Update = void(at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList,
+                      double, double, double, double, double, bool, bool, const std::optional<at::Tensor> &,
+                      const std::optional<at::Tensor> &);
+};
+
+// torch.optim.RMSprop, not centered.
+class RmsProp final : public Optimizer {
+ public:
+  RmsProp(const OptimizerSettings &settings, std::vector<ParameterGroup> groups)
+      : Optimizer(settings, std::move(groups),
+                  settings.momentum == 0 ? std::vector<std::string>{"square_avg"}
+                                         : std::vector<std::string>{"square_avg", "momentum"},
+                  false) {}
+
+ private:
+  void Apply(const Batch &batch, double lr, double momentum) override {
+    std::vector<at::Tensor> gradients = batch.gradients;
+    if (settings_.weight_decay != 0) gradients = at::_foreach_add(gradients, batch.parameters, settings_.weight_decay);
+    at::_foreach_mul_(batch.state[0], settings_.alpha);
+    at::_foreach_addcmul_(batch.state[0], gradients, gradients, 1 - settings_.alpha);
+    std::vector<at::Tensor> average = at::_foreach_sqrt(batch.state[0]);
+    at::_foreach_add_(average, settings_.epsilon);
+    if (batch.state.size() == 1) {
+      at::_foreach_addcdiv_(batch.parameters, gradients, average, -lr);
+      return;
+    }
+    at::_foreach_mul_(batch.state[1], momentum);
+    at::_foreach_addcdiv_(batch.state[1], gradients, average, 1);
+    at::_foreach_add_(batch.parameters, batch.state[1], -lr);
+  }
+};
+
+}  // namespace
+
+Optimizer::Optimizer(const OptimizerSettings &settings, std::vector<ParameterGroup> groups,
+                     const std::vector<std::string> &state_names, bool counts_steps)
+    : settings_(settings), groups_(std::move(groups)) {
+  for (const ParameterGroup &group : groups_) {
+    auto &lists = group_state_.emplace_back(state_names.size());
+    for (const auto &[name, parameter] : group.parameters) {
+      for (size_t i = 0; i < state_names.size(); ++i) {
+        const bool count = counts_steps && i + 1 == state_names.size();
+        const at::Tensor value = parameter.detach();
+        lists[i].push_back(count ? at::zeros({}, value.options().dtype(at::kFloat)) : at::zeros_like(value));
+        state_.emplace_back(state_names[i] + "." + name, lists[i].back());
+      }
+    }
+  }
+}
+
+void Optimizer::Step(const StepRates &rates) {
+  const c10::NoGradGuard no_grad;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    Batch batch;
+    batch.state.resize(group_state_[g].size());
+    for (size_t i = 0; i < groups_[g].parameters.size(); ++i) {
+      const at::Tensor &parameter = groups_[g].parameters[i].second;
+      const at::Tensor &gradient = parameter.grad();
+      if (!gradient.defined()) continue;
+      batch.parameters.push_back(parameter);
+      batch.gradients.push_back(Aligned(gradient, parameter));
+      for (size_t k = 0; k < batch.state.size(); ++k) batch.state[k].push_back(group_state_[g][k][i]);
+    }
+    if (!batch.parameters.empty()) Apply(batch, rates.lr * groups_[g].lr_factor, rates.momentum);
+  }
+}
+
+void Optimizer::ZeroGradients() {
+  for (const ParameterGroup &group : groups_) {
+    for (const auto &[name, parameter] : group.parameters) at::Tensor(parameter).mutable_grad().reset();
+  }
+}
+
+std::unique_ptr<Optimizer> MakeOptimizer(const OptimizerSettings &settings, std::vector<ParameterGroup> groups) {
+  switch (settings.kind) {
+    case OptimizerKind::kSgd:
+      return std::make_unique<Sgd>(settings, std::move(groups));
+    case OptimizerKind::kAdam:
+    case OptimizerKind::kAdamW:
+      return std::make_unique<Adam>(settings, std::move(groups));
+    case OptimizerKind::kRmsProp:
+      return std::make_unique<RmsProp>(settings, std::move(groups));
+  }
+  throw Error::Internal("an optimizer without a class");
+}
+
+std::string DescribeOptimizer(const OptimizerSettings &settings) {
+  const char *momentum = settings.momentum == 0 ? "" : " with momentum";
+  switch (settings.kind) {
+    case OptimizerKind::kSgd:
+      return std::string("sgd") + momentum;
+    case OptimizerKind::kAdam:
+      return "adam";
+    case OptimizerKind::kAdamW:
+      return "adamw";
+    case OptimizerKind::kRmsProp:
+      break;
+  }
+  return std::string("rmsprop") + momentum;
+}
+
+int64_t StatesPerParameter(const OptimizerSettings &settings) {
+  const int64_t momentum = settings.momentum == 0 ? 0 : 1;
+  switch (settings.kind) {
+    case OptimizerKind::kSgd:
+      return momentum;
+    case OptimizerKind::kRmsProp:
+      return 1 + momentum;
+    case OptimizerKind::kAdam:
+    case OptimizerKind::kAdamW:
+      break;
+  }
+  return 2;
+}
+
+void ClipGradients(const std::vector<ParameterGroup> &groups, double norm, double value) {
+  if (norm == 0 && value == 0) return;
+  const c10::NoGradGuard no_grad;
+  std::vector<at::Tensor> gradients;
+  for (const ParameterGroup &group : groups) {
+    for (const auto &[name, parameter] : group.parameters) {
+      if (parameter.grad().defined()) gradients.push_back(parameter.grad());
+    }
+  }
+  if (gradients.empty()) return;
+  if (norm != 0) {
+    const at::Tensor total = at::stack(at::_foreach_norm(gradients, 2)).norm(2);
+    at::_foreach_mul_(gradients, (norm / (total + 1e-6)).clamp_max(1.0));
+  }
+  if (value != 0) {
+    at::_foreach_clamp_max_(gradients, value);
+    at::_foreach_clamp_min_(gradients, -value);
+  }
+}
+
+}  // namespace trainyard

@@ -1,0 +1,192 @@
+// train.h's trainer: models that learn from this process's memory.
+#include <cmath>
+#include <limits>
+
+#include "capi/api.h"
+
+namespace trainyard_test {
+namespace {
+
+using Trainer = Handle<ty_trainer, &ty_trainer_free>;
+
+// Values in C order, with a view of them.
+template <typename Value>
+class Array {
+ public:
+  Array(std::vector<int64_t> shape, std::vector<Value> values) : shape_(std::move(shape)), values_(std::move(values)) {
+    tensor_.data = values_.data();
+    tensor_.device = {kDLCPU, 0};
+    tensor_.ndim = static_cast<int32_t>(shape_.size());
+    tensor_.dtype = {std::is_integral_v<Value> ? uint8_t{kDLInt} : uint8_t{kDLFloat}, 8 * sizeof(Value), 1};
+    tensor_.shape = shape_.data();
+  }
+  const DLTensor *tensor() const { return &tensor_; }
+
+ private:
+  std::vector<int64_t> shape_;
+  std::vector<Value> values_;
+  DLTensor tensor_{};
+};
+
+constexpr int64_t kBatch = 16, kInputs = 6;
+
+Array<float> Inputs(int step) {
+  std::vector<float> values(kBatch * kInputs);
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<float>(std::sin(0.37 * static_cast<double>(i) + step));
+  return {{kBatch, kInputs}, values};
+}
+
+// The sum of each sample's values.
+Array<float> Sums(int step) {
+  std::vector<float> values(kBatch);
+  for (size_t i = 0; i < kBatch * kInputs; ++i) {
+    values[i / kInputs] += static_cast<float>(std::sin(0.37 * static_cast<double>(i) + step));
+  }
+  return {{kBatch, 1}, values};
+}
+
+class TrainerTest : public ::testing::Test {
+ protected:
+  static Trainer New(const std::string &json, const char *weights = nullptr) {
+    Err err;
+    Config config;
+    EXPECT_OK(ty_train_config_from_json(json.c_str(), config.out(), err));
+    Trainer trainer;
+    EXPECT_OK(ty_trainer_new(config, weights, trainer.out(), err));
+    return trainer;
+  }
+  // The loss of the last of some steps.
+  static double Learn(const Trainer &trainer, int first, int count) {
+    Err err;
+    double loss = 0;
+    for (int step = first; step < first + count; ++step) {
+      EXPECT_OK(ty_trainer_step(trainer, Inputs(step).tensor(), Sums(step).tensor(), &loss, err));
+    }
+    return loss;
+  }
+
+  TempDirectory directory;
+  Err err;
+};
+
+constexpr const char *kMlp =
+    R"({"model":{"architecture":"mlp","inputs":6,"hidden":[32,32],"outputs":1,"activation":"tanh"},"loss":{"name":"mse"},
+        "optimizer":{"name":"adam","lr":0.01},"schedule":{"name":"constant"},"threads":1})";
+
+TEST_F(TrainerTest, LearnsAFunctionAndPredictsIt) {
+  const Trainer trainer = New(kMlp);
+  const double first = Learn(trainer, 0, 1);
+  const double last = Learn(trainer, 1, 300);
+  EXPECT_LT(last, first / 100);
+  double loss = 0, accuracy = 0;
+  ASSERT_OK(ty_trainer_evaluate(trainer, Inputs(7).tensor(), Sums(7).tensor(), &loss, &accuracy, err));
+  EXPECT_LT(loss, first / 20);
+  EXPECT_TRUE(std::isnan(accuracy));
+  std::vector<float> outputs(kBatch);
+  ASSERT_OK(ty_trainer_predict(trainer, Inputs(7).tensor(), outputs.data(), outputs.size(), err));
+  double squares = 0;
+  const Array<float> sums = Sums(7);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const double difference = outputs[i] - static_cast<const float *>(sums.tensor()->data)[i];
+    squares += difference * difference;
+  }
+  EXPECT_NEAR(squares / kBatch, loss, 1e-6) << "what is predicted is what was evaluated";
+  EXPECT_EQ(ty_trainer_predict(trainer, Inputs(7).tensor(), outputs.data(), outputs.size() - 1, err),
+            TY_ERR_INVALID_ARGUMENT);
+}
+
+TEST_F(TrainerTest, LearnsClassesFromLayersThatAreListed) {
+  const Trainer trainer = New(
+      R"({"model":{"architecture":"sequential","inputs":6,"layers":"[{\"type\":\"linear\",\"out\":32},{\"type\":\"batch_norm\"},{\"type\":\"relu\"},{\"type\":\"dropout\",\"p\":0.1},{\"type\":\"linear\",\"out\":2}]"},
+          "optimizer":{"lr":0.1},"schedule":{"name":"constant"},"threads":1})");
+  const auto classes = [](int step) {
+    const Array<float> sums = Sums(step);
+    std::vector<int64_t> labels(kBatch);
+    for (size_t i = 0; i < kBatch; ++i) labels[i] = static_cast<const float *>(sums.tensor()->data)[i] > 0 ? 1 : 0;
+    return Array<int64_t>({kBatch}, labels);
+  };
+  for (int step = 0; step < 200; ++step) {
+    ASSERT_OK(ty_trainer_step(trainer, Inputs(step).tensor(), classes(step).tensor(), nullptr, err));
+  }
+  double accuracy = 0;
+  ASSERT_OK(ty_trainer_evaluate(trainer, Inputs(500).tensor(), classes(500).tensor(), nullptr, &accuracy, err));
+  EXPECT_GE(accuracy, 0.9);
+}
+
+TEST_F(TrainerTest, GoesOnBitByBitFromWhatItSaved) {
+  const std::string path = directory / "trainer.safetensors";
+  const Trainer whole = New(kMlp);
+  Learn(whole, 0, 10);
+  ASSERT_OK(ty_trainer_end_epoch(whole, std::numeric_limits<double>::quiet_NaN(), err));
+  ASSERT_OK(ty_trainer_save(whole, path.c_str(), err));
+  const double expected = Learn(whole, 10, 20);
+  const Trainer resumed = New(kMlp);
+  ASSERT_OK(ty_trainer_load(resumed, path.c_str(), err));
+  EXPECT_EQ(Learn(resumed, 10, 20), expected);
+  const Trainer other = New(R"({"model":{"architecture":"mlp","inputs":6},"loss":{"name":"mse"}})");
+  EXPECT_EQ(ty_trainer_load(other, path.c_str(), err), TY_ERR_INVALID_STATE) << err.message();
+  WriteAll(path, ReadAll(path).substr(0, 500));
+  EXPECT_EQ(ty_trainer_load(resumed, path.c_str(), err), TY_ERR_CORRUPT) << err.message();
+  EXPECT_EQ(ty_trainer_load(resumed, (directory / "none").c_str(), err), TY_ERR_NOT_FOUND) << err.message();
+}
+
+TEST_F(TrainerTest, WeightsTravelBetweenTrainers) {
+  const Trainer first = New(kMlp);
+  Learn(first, 0, 50);
+  const std::string path = directory / "weights.safetensors";
+  ASSERT_OK(ty_trainer_save_weights(first, path.c_str(), err));
+  const Trainer second = New(kMlp, path.c_str());
+  std::vector<float> one(kBatch), two(kBatch);
+  ASSERT_OK(ty_trainer_predict(first, Inputs(3).tensor(), one.data(), one.size(), err));
+  ASSERT_OK(ty_trainer_predict(second, Inputs(3).tensor(), two.data(), two.size(), err));
+  EXPECT_EQ(one, two);
+}
+
+TEST_F(TrainerTest, SeveralLearnAtOnceFromAnyThread) {
+  const Trainer alone = New(kMlp);
+  const double expected = Learn(alone, 0, 50);
+  std::vector<double> losses(4);
+  std::vector<std::thread> threads;
+  for (double &loss : losses) {
+    threads.emplace_back([&loss] {
+      const Trainer trainer = New(kMlp);
+      loss = Learn(trainer, 0, 50);
+    });
+  }
+  for (std::thread &thread : threads) thread.join();
+  for (const double loss : losses) EXPECT_EQ(loss, expected);
+}
+
+TEST_F(TrainerTest, WhatDoesNotFitIsSaid) {
+  const Trainer trainer = New(kMlp);
+  const Array<float> wide({kBatch, 7}, std::vector<float>(kBatch * 7));
+  EXPECT_NE(ty_trainer_step(trainer, wide.tensor(), Sums(0).tensor(), nullptr, err), TY_OK);
+  EXPECT_FALSE(err.message().empty());
+  const Array<float> flat({kBatch}, std::vector<float>(kBatch));
+  EXPECT_EQ(ty_trainer_step(trainer, Inputs(0).tensor(), flat.tensor(), nullptr, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_NE(err.message().find("[16] and the model's outputs Float [16, 1]"), std::string::npos) << err.message();
+  EXPECT_EQ(ty_trainer_step(trainer, flat.tensor(), flat.tensor(), nullptr, err), TY_ERR_INVALID_ARGUMENT);
+  const Array<float> none({0, kInputs}, {});
+  EXPECT_EQ(ty_trainer_step(trainer, none.tensor(), none.tensor(), nullptr, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_OK(ty_trainer_step(trainer, Inputs(0).tensor(), Sums(0).tensor(), nullptr, err));
+
+  const auto refused = [&](const char *json) {
+    Config config;
+    EXPECT_OK(ty_train_config_from_json(json, config.out(), err));
+    Trainer none_made;
+    EXPECT_EQ(ty_trainer_new(config, nullptr, none_made.out(), err), TY_ERR_INVALID_ARGUMENT) << json;
+    return err.message();
+  };
+  EXPECT_NE(refused(R"({"model":{"architecture":"mlp"}})").find("model.inputs"), std::string::npos);
+  EXPECT_NE(refused(R"({"model":{"architecture":"sequential","inputs":3,"layers":"[{\"type\":\"liner\"}]"}})")
+                .find("layer 0 of model.layers: there is no type 'liner', did you mean 'linear'?"),
+            std::string::npos)
+      << err.message();
+  EXPECT_NE(refused(R"({"model":{"architecture":"sequential","inputs":3,"layers":"[{\"type\":\"relu\"}]"}})")
+                .find("last layer"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace trainyard_test
