@@ -183,6 +183,12 @@ TEST_F(TrainerTest, WhatDoesNotFitIsSaid) {
                 .find("layer 0 of model.layers: there is no type 'liner', did you mean 'linear'?"),
             std::string::npos)
       << err.message();
+  EXPECT_NE(refused(R"({"model":{"architecture":"mlp","inputs":3},"schedule":{"name":"onecycle"}})")
+                .find("train.steps_per_epoch"),
+            std::string::npos);
+  EXPECT_NE(refused(R"({"model":{"architecture":"mlp","inputs":3},"loss":{"class_weights":"balanced"}})")
+                .find("must be numbers here"),
+            std::string::npos);
   EXPECT_NE(refused(R"({"model":{"architecture":"sequential","inputs":3,"layers":"[{\"type\":\"relu\"}]"}})")
                 .find("last layer"),
             std::string::npos);

@@ -58,8 +58,9 @@ StepRates Schedule::OneCycle(int64_t step) const {
   const double low = settings_.cycle_momentum ? kBaseMomentum : momentum_;
   const double high = settings_.cycle_momentum ? kMaximumMomentum : momentum_;
   const auto now = static_cast<double>(step);
-  if (now <= turn) return {CosineBetween(start, lr_, now / turn), CosineBetween(high, low, now / turn)};
-  const double share = last > turn ? (now - turn) / (last - turn) : 1;
+  if (now <= turn && turn > 0) return {CosineBetween(start, lr_, now / turn), CosineBetween(high, low, now / turn)};
+  // Steps beyond the last keep its rate.
+  const double share = last > turn ? std::min((now - turn) / (last - turn), 1.0) : 1;
   return {CosineBetween(lr_, end, share), CosineBetween(low, high, share)};
 }
 

@@ -150,6 +150,15 @@ TrainSettings ParseTrainSettings(std::string_view config_json) {
 TrainSettings ParseTrainerSettings(std::string_view config_json) {
   const TrainConfig config = TrainConfig::FromJson(Json::Parse(config_json, "train"), "train");
   config.CheckTraining();
+  const auto refuse = [](const char *key, const char *message) {
+    throw Error::InvalidArgument(std::string("setting '") + key + "' " + message, {{"key", key}});
+  };
+  if (config.GetString("loss.class_weights") == "balanced") {
+    refuse("loss.class_weights", "must be numbers here: how many samples of each class will come is not known");
+  }
+  if (config.GetString("schedule.name") == "onecycle" && config.GetInteger("train.steps_per_epoch") == 0) {
+    refuse("train.steps_per_epoch", "must be set for schedule.name onecycle: its length is in steps");
+  }
   return ReadAll(config);
 }
 

@@ -3,6 +3,7 @@
 usage: optimizer_parity.py <optimizer_driver>
 """
 import json
+import math
 import os
 import subprocess
 import sys
@@ -120,6 +121,9 @@ check("onecycle, fixed momentum", settings(0.1, {"name": "onecycle", "cycle_mome
       per_step=True)
 check("onecycle, adamw", settings(0.1, {"name": "onecycle"}, name="adamw", weight_decay=0.01), lambda g: AdamW(g, weight_decay=0.01),
       lambda o: schedules.OneCycleLR(o, [0.1, 0.05], total_steps=EPOCHS * STEPS), per_step=True)
+# Where the rise is one step (12 * 5 steps), the first has the highest rate: torch divides by zero there.
+check("onecycle, no rise", settings(0.1, {"name": "onecycle", "rise": 1 / 60, "cycle_momentum": False}), sgd(),
+      lambda o: schedules.LambdaLR(o, lambda t: 4e-6 + (1 - 4e-6) * (1 + math.cos(math.pi * t / 59)) / 2), per_step=True)
 check("plateau", settings(0.1, {"name": "plateau", "patience": 1, "gamma": 0.5, "minimum_lr": 0.02}), sgd(),
       lambda o: schedules.ReduceLROnPlateau(o, factor=0.5, patience=1, min_lr=[0.02, 0.01]), plateau=True)
 check("warm-up", settings(0.1, {"name": "constant", "warmup_steps": 7, "warmup_start": 0.2}), sgd(),
