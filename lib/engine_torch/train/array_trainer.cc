@@ -18,6 +18,7 @@
 #include "engine_torch/train/failure.h"
 #include "engine_torch/train/machine.h"
 #include "engine_torch/train/parameters.h"
+#include "engine_torch/train/sampler.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -39,11 +40,6 @@ std::shared_ptr<ImageClassifier> NewModel(const TrainSettings &settings) {
     return MakeSequential(settings.inputs, DescribeMlp(widths, settings.outputs, settings.activation));
   }
   return MakeModel(settings.architecture, settings.outputs);
-}
-
-// One step's random numbers (dropout) are derived, so that a checkpoint has no generator to keep.
-uint64_t StepSeed(uint64_t seed, int64_t epoch, int64_t step) {
-  return seed * 0x9E3779B97F4A7C15u + static_cast<uint64_t>(epoch) * 0xBF58476D1CE4E5B9u + static_cast<uint64_t>(step);
 }
 
 }  // namespace
@@ -70,10 +66,7 @@ ArrayTrainer::ArrayTrainer(const std::string &config_json, const std::string &we
     Log(LogLevel::kWarning,
         "memory ran out: from now on " + std::to_string(samples) + " samples at once go through the model");
   });
-  const bool adam =
-      settings_.optimizer.kind == OptimizerKind::kAdam || settings_.optimizer.kind == OptimizerKind::kAdamW;
-  schedule_ = std::make_unique<Schedule>(settings_.schedule, settings_.optimizer.lr,
-                                         adam ? settings_.optimizer.beta1 : settings_.optimizer.momentum,
+  schedule_ = std::make_unique<Schedule>(settings_.schedule, settings_.optimizer.lr, FirstMomentum(settings_.optimizer),
                                          settings_.epochs, settings_.steps_per_epoch);
 }
 

@@ -146,6 +146,11 @@ std::string DescribeOptimizer(const OptimizerSettings &settings) {
   return std::string("rmsprop") + momentum;
 }
 
+double FirstMomentum(const OptimizerSettings &settings) {
+  const bool adam = settings.kind == OptimizerKind::kAdam || settings.kind == OptimizerKind::kAdamW;
+  return adam ? settings.beta1 : settings.momentum;
+}
+
 int64_t StatesPerParameter(const OptimizerSettings &settings) {
   const int64_t momentum = settings.momentum == 0 ? 0 : 1;
   switch (settings.kind) {

@@ -66,6 +66,9 @@ std::unique_ptr<Optimizer> MakeOptimizer(const OptimizerSettings &settings, std:
 // What decides which state there is: "sgd with momentum", "adamw".
 std::string DescribeOptimizer(const OptimizerSettings &settings);
 
+// What StepRates::momentum is at first.
+double FirstMomentum(const OptimizerSettings &settings);
+
 // Values that an optimizer keeps for each of a parameter's.
 int64_t StatesPerParameter(const OptimizerSettings &settings);
 

@@ -1,5 +1,5 @@
 // The order in which an epoch visits the samples: a permutation that depends on (seed, epoch, count) alone, so that it
-// is the same on every machine and after a resume. Thread rule: a function.
+// is the same on every machine and after a resume; and the seeds of steps. Thread rule: functions.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,13 @@ inline std::vector<size_t> SequentialOrder(size_t count) {
   std::vector<size_t> order(count);
   std::iota(order.begin(), order.end(), size_t{0});
   return order;
+}
+
+// What is random in a step (dropout): derived, so that there is no generator to keep in a checkpoint.
+inline uint64_t StepSeed(uint64_t seed, int64_t epoch, int64_t step) {
+  const auto words = image::SampleRandom::Mix({static_cast<uint32_t>(step), static_cast<uint32_t>(epoch), 0xD50F0u, 0},
+                                              {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+  return static_cast<uint64_t>(words[0]) << 32 | words[1];
 }
 
 }  // namespace trainyard

@@ -130,10 +130,7 @@ void Trainer::PrepareModel(const std::string &weights_path) {
                                           std::to_string(settings_.batch_size) +
                                           " (set train.micro_batch_size to begin with that)");
   });
-  const bool adam =
-      settings_.optimizer.kind == OptimizerKind::kAdam || settings_.optimizer.kind == OptimizerKind::kAdamW;
-  schedule_ = std::make_unique<Schedule>(settings_.schedule, settings_.optimizer.lr,
-                                         adam ? settings_.optimizer.beta1 : settings_.optimizer.momentum,
+  schedule_ = std::make_unique<Schedule>(settings_.schedule, settings_.optimizer.lr, FirstMomentum(settings_.optimizer),
                                          settings_.epochs, StepsPerEpoch());
 }
 

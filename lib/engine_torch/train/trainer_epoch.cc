@@ -7,7 +7,6 @@
 #include <optional>
 #include <utility>
 
-#include "engine_torch/image/random.h"
 #include "engine_torch/train/failure.h"
 #include "engine_torch/train/parameters.h"
 #include "engine_torch/train/sampler.h"
@@ -28,13 +27,6 @@ constexpr int64_t kMostRollbacks = 5;
 
 double SecondsSince(int64_t start_ms) {
   return static_cast<double>(MonotonicMs() - start_ms) / 1000;
-}
-
-// What is random in a step (dropout): derived, so that there is no state to keep in a checkpoint.
-uint64_t StepSeed(uint64_t seed, int64_t epoch, int64_t step) {
-  const auto words = image::SampleRandom::Mix({static_cast<uint32_t>(step), static_cast<uint32_t>(epoch), 0xD50F0u, 0},
-                                              {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
-  return static_cast<uint64_t>(words[0]) << 32 | words[1];
 }
 
 }  // namespace

@@ -32,9 +32,7 @@ int Run(const std::string &config, int64_t epochs, int64_t steps) {
   at::Tensor bias = at::arange(4, at::kFloat).mul(0.1).set_requires_grad(true);
   const at::Tensor targets = at::arange(5, at::kLong).remainder(4);
   const auto optimizer = MakeOptimizer(settings.optimizer, {{{{"weight", weight}}, 1}, {{{"bias", bias}}, 0.5}});
-  const bool adam = settings.optimizer.kind == OptimizerKind::kAdam || settings.optimizer.kind == OptimizerKind::kAdamW;
-  Schedule schedule(settings.schedule, settings.optimizer.lr,
-                    adam ? settings.optimizer.beta1 : settings.optimizer.momentum, epochs, steps);
+  Schedule schedule(settings.schedule, settings.optimizer.lr, FirstMomentum(settings.optimizer), epochs, steps);
   MovingAverage average(settings.ema_decay, optimizer->groups());
   const Loss loss(settings.loss, {3, 1, 1, 5}, c10::kCPU);
   for (int64_t epoch = 1; epoch <= epochs; ++epoch) {
