@@ -8,7 +8,7 @@ function(trainyard_flags target)
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
   endif()
   if(TRAINYARD_SANITIZE AND NOT ARGV1 STREQUAL "NO_SANITIZE")
-    # Lines are what reports need; the rest of the debug information makes these builds a third longer.
+    # Lines are what reports need; the rest of the debug information makes these builds longer.
     target_compile_options(${target} PRIVATE -fsanitize=${TRAINYARD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1)
     target_link_options(${target} PUBLIC -fsanitize=${TRAINYARD_SANITIZE})
   endif()
