@@ -133,7 +133,6 @@ class Trainer {
   std::set<size_t> bad_validation_;
   int64_t epoch_started_ms_ = 0;
   double last_epoch_seconds_ = 0;
-  double progress_loss_ = 0;
 };
 
 }  // namespace trainyard
