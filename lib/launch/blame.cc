@@ -75,31 +75,45 @@ bool IsFaultSignal(int32_t signal) {
          signal == SIGSYS;
 }
 
+constexpr std::string_view kTraceback = "Traceback (most recent call last)";
+
+// The exception that the last traceback of the text ends with; empty when there is none, or not its end: the lines of a
+// traceback are indented, the first one that is not is the exception.
+std::string ExceptionLine(std::string_view text) {
+  const size_t traceback = text.rfind(kTraceback);
+  if (traceback == std::string_view::npos) return "";
+  const std::vector<std::string_view> lines = Split(text.substr(traceback), '\n');
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const std::string_view line = WithoutRankMark(lines[i]);
+    if (!line.empty() && line[0] != ' ') return std::string(line);
+  }
+  return "";
+}
+
+// Without a last traceback that breaks off: its writer was ended while it wrote, by whoever ended the others, and what
+// it was about to say of itself or of its peers is not known.
+std::string_view WithoutCutTraceback(std::string_view text) {
+  const size_t traceback = text.rfind(kTraceback);
+  if (traceback == std::string_view::npos || !ExceptionLine(text).empty()) return text;
+  const size_t line_end = text.rfind('\n', traceback);
+  return text.substr(0, line_end == std::string_view::npos ? 0 : line_end);
+}
+
 }  // namespace
 
 std::string FaultLine(std::string_view stderr_tail) {
-  std::vector<std::string_view> lines = Split(stderr_tail, '\n');
-  for (std::string_view &line : lines) line = WithoutRankMark(line);
-  size_t first = 0;
+  const std::string exception = ExceptionLine(stderr_tail);
+  if (!exception.empty()) return exception;
+  const std::vector<std::string_view> lines = Split(stderr_tail, '\n');
   for (size_t i = lines.size(); i-- > 0;) {
-    if (lines[i].find("Traceback (most recent call last)") != std::string_view::npos) {
-      first = i + 1;
-      break;
-    }
-  }
-  // The lines of a traceback are indented; the first one that is not is the exception.
-  if (first > 0) {
-    for (size_t i = first; i < lines.size(); ++i) {
-      if (!lines[i].empty() && lines[i][0] != ' ') return std::string(lines[i]);
-    }
-  }
-  for (size_t i = lines.size(); i-- > 0;) {
-    if (!Trim(lines[i]).empty()) return std::string(Trim(lines[i]));
+    const std::string_view line = Trim(WithoutRankMark(lines[i]));
+    if (!line.empty()) return std::string(line);
   }
   return "";
 }
 
 Evidence EvidenceIn(std::string_view stderr_tail) {
+  stderr_tail = WithoutCutTraceback(stderr_tail);
   const std::string fault_line = LowerCase(FaultLine(stderr_tail));
   if (ContainsAny(fault_line, kEchoes)) return Evidence::kEcho;
   const std::string all = LowerCase(stderr_tail);

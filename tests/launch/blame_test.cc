@@ -51,6 +51,17 @@ TEST(BlameTest, AbortOverALostPeerIsAnEcho) {
   EXPECT_EQ(EvidenceOf(Signaled(0, 0, SIGABRT, "terminate called after throwing std::bad_alloc")), Evidence::kOwnFault);
 }
 
+TEST(BlameTest, ATracebackThatBreaksOffProvesNothing) {
+  const std::string whole = kEcho;
+  for (const char *last_word : {"", "\n", "[rank1]:   File \"tr"}) {
+    const std::string cut = whole.substr(0, whole.find("RuntimeError")) + last_word;
+    EXPECT_NE(EvidenceIn(cut), Evidence::kOwnFault) << cut;
+    EXPECT_EQ(EvidenceIn(whole + "\nDuring handling of it:\n" + cut), Evidence::kEcho) << cut;
+  }
+  EXPECT_EQ(EvidenceIn(std::string(kTraceback) + "\n\n" + kTraceback), Evidence::kOwnFault);
+  EXPECT_EQ(FaultLine("[rank1]: Traceback (most recent call last):\n[rank1]:   File 't.py'\n"), "File 't.py'");
+}
+
 TEST(BlameTest, RanksEndedByTheKillAreInnocentUnlessTheySaidSomethingBefore) {
   RankExit killed = Signaled(0, 5, SIGKILL);
   killed.after_kill = true;
