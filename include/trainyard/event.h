@@ -46,6 +46,8 @@ typedef struct ty_event {
   double value;
   /** Metric: what the value is. */
   ty_metric_kind metric_kind;
+  /** Log: 1 when the line is longer than 64 KiB and goes on in the next log event of this rank; else 0. */
+  int32_t continued;
 } ty_event;
 
 /** Wakes the host: events may be there. Runs on a thread of the library; it must only wake the host's own loop and

@@ -34,6 +34,7 @@ void FillEvent(ty_event_stream *stream) {
   event.step = current.step;
   event.value = current.value;
   event.metric_kind = static_cast<ty_metric_kind>(current.metric_kind);
+  event.continued = current.continued ? 1 : 0;
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ struct Event {
   int64_t step = 0;  // metric
   double value = 0;  // metric; NaN when it is no number
   MetricKind metric_kind = MetricKind::kScalar;
+  bool continued = false;  // log: the line goes on in the next event of this rank
 };
 
 }  // namespace trainyard

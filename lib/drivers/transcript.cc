@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "core/records_json.h"
 #include "core/run_id.h"
@@ -127,8 +128,11 @@ class Transcript {
     }
     if (!log_started_) WriteHeading(LogName(rank_, run_.rank_count));
     log_started_ = true;
-    const bool labelled = rank_ == kAllRanks && run_.rank_count > 1;
-    Write((labelled ? "[" + std::to_string(line.rank) + "] " : "") + line.text + "\n");
+    const bool goes_on = unfinished_rank_ == line.rank;
+    if (unfinished_rank_ && !goes_on) Write("\n");
+    const bool labelled = rank_ == kAllRanks && run_.rank_count > 1 && !goes_on;
+    Write((labelled ? "[" + std::to_string(line.rank) + "] " : "") + line.text + (line.continued ? "" : "\n"));
+    unfinished_rank_ = line.continued ? std::optional<int32_t>(line.rank) : std::nullopt;
   }
 
   // The message first, for people; then everything that is known, for programs.
@@ -157,6 +161,7 @@ class Transcript {
   bool told_ = true;  // of the stage
   bool ahead_of_record_ = false;
   bool log_started_ = false;
+  std::optional<int32_t> unfinished_rank_;  // whose long line was written last, as far as it was read
   bool at_line_start_ = true;
   uint64_t build_log_read_ = 0;
 };

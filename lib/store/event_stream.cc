@@ -99,12 +99,14 @@ bool EventReader::State::ReadLogOf(int32_t rank) {
     return false;
   }
   uint64_t &offset = log_read[rank];
-  std::string data(kLogRead, '\0');
-  data.resize(ReadAt(fd.get(), data.data(), data.size(), offset, path));
-  if (data.empty()) return false;
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) throw Error::FromErrno(errno, "stat", path);
+  // Its rank has emptied it (`: > /dev/stdout`, a rotation by copy and truncation): what comes now is new.
+  if (static_cast<uint64_t>(info.st_size) < offset) offset = 0;
+  std::string data(kLogRead, '\0');
+  data.resize(ReadAt(fd.get(), data.data(), data.size(), offset, path));
   const int64_t time_ms = int64_t{info.st_mtim.tv_sec} * 1000 + info.st_mtim.tv_nsec / 1000000;
+  if (data.empty()) return false;
   const bool at_end = data.size() < kLogRead;
   std::string_view left = data;
   const size_t before = queue.size();
@@ -112,19 +114,21 @@ bool EventReader::State::ReadLogOf(int32_t rank) {
     const size_t newline = left.substr(0, kMaxLine + 1).find('\n');
     std::string_view line;
     size_t taken = 0;
+    bool continued = false;
     if (newline != std::string_view::npos) {
       line = left.substr(0, newline);
       taken = newline + 1;
     } else if (left.size() > kMaxLine) {
       line = TruncateUtf8(left, kMaxLine);
       taken = line.size();
+      continued = true;
     } else if (final && at_end) {
       line = left;  // will never be finished
       taken = left.size();
     } else {
       break;
     }
-    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (!continued && line.ends_with('\r')) line.remove_suffix(1);
     offset += taken;
     left.remove_prefix(taken);
     Pending pending;
@@ -132,6 +136,7 @@ bool EventReader::State::ReadLogOf(int32_t rank) {
     pending.event.rank = rank;
     pending.event.time_ms = time_ms;
     pending.event.text = SanitizeUtf8(line);
+    pending.event.continued = continued;
     pending.source = Source::kLog;
     pending.position = static_cast<int64_t>(offset);
     queue.push_back(std::move(pending));

@@ -24,8 +24,8 @@ class EventReader {
   EventReader &operator=(const EventReader &) = delete;
 
   // nullopt = nothing now; ended() tells whether anything can still come. Log lines come without their end ("\n" or
-  // "\r\n"); longer ones than 64 KiB are split; bytes that are no UTF-8 are replaced; an unfinished last line comes
-  // when the run is final.
+  // "\r\n"); longer ones than 64 KiB are split (Event::continued); bytes that are no UTF-8 are replaced; an unfinished
+  // last line comes when the run is final.
   std::optional<Event> Next();
   // The run is final and everything was delivered.
   bool ended() const;

@@ -50,6 +50,17 @@ class TemporaryFile {
 
 }  // namespace
 
+// The first generation is made while there is room for it.
+ObjectStore::ObjectStore(const Layout &layout) : root_(layout.Objects()) {
+  if (!IsDirectory(root_) || PathExists(root_ + "/.generation")) return;
+  try {
+    NewGeneration();
+  } catch (const Error &error) {
+    if (error.status() != Status::kPermission && error.status() != Status::kNoSpace)
+      throw;  // to look at it, or too late
+  }
+}
+
 std::string ObjectStore::Path(std::string_view sha256) const {
   if (!IsSha256Hex(sha256))
     throw Error::InvalidArgument("'" + std::string(sha256.substr(0, 80)) +
@@ -223,6 +234,14 @@ std::string ObjectStore::Generation() const {
   return ReadFileIfExists(root_ + "/.generation", kGenerationBytes).value_or("");
 }
 
+// In place, where it needs no room: a full disk is what collections are for. Torn, it is a new one, too.
+void ObjectStore::NewGeneration() const {
+  const std::string path = root_ + "/.generation";
+  const UniqueFd fd = OpenFile(path, O_WRONLY | O_CREAT, 0600);
+  const std::string generation = RandomBase32(kGenerationBytes);
+  WriteAll(fd.get(), generation.data(), generation.size(), path);
+}
+
 bool ObjectStore::Hold(const std::string &list, const std::string &generation) {
   MakeDirs(root_ + "/held");
   const StoreLock lock(root_, LOCK_SH);
@@ -296,7 +315,7 @@ GarbageReport ObjectStore::CollectGarbage(std::set<std::string> referenced, bool
   std::set<std::string> held;
   {
     const StoreLock lock(root_, dry_run ? LOCK_SH : LOCK_EX);
-    if (!dry_run) WriteFileAtomic(root_ + "/.generation", RandomBase32(kGenerationBytes), 0600, /*sync=*/false);
+    if (!dry_run) NewGeneration();
     held = HeldLists(oldest, dry_run);
   }
   for (const std::string &list : held) {

@@ -36,7 +36,7 @@ class ObjectStore {
   // An unreferenced object is kept this long after it was last put, so that a submit under way loses nothing.
   static constexpr int64_t kGraceMs = 3600 * 1000;
 
-  explicit ObjectStore(const Layout &layout) : root_(layout.Objects()) {}
+  explicit ObjectStore(const Layout &layout);
 
   // Content of `path` (reflink where possible), up to the size it has now when it grows meanwhile. Without `sync` the
   // caller calls Sync() before it refers to the object.
@@ -75,6 +75,7 @@ class ObjectStore {
  private:
   bool Adopt(const std::string &temporary, const std::string &sha256);
   ObjectInfo CopyIn(int source, uint64_t size, const std::string &path, const std::string &temporary);
+  void NewGeneration() const;
   std::set<std::string> HeldLists(int64_t oldest, bool dry_run) const;
   std::string TemporaryPath() const;
   bool Touch(const std::string &sha256) const;

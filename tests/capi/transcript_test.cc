@@ -40,6 +40,11 @@ TEST_F(TranscriptTest, TellsPeople) {
   EXPECT_EQ(ty_run_wait_for_completion(run, 999, &state, err), TY_ERR_IO) << "no such descriptor";
 }
 
+TEST_F(TranscriptTest, ALongLineIsOneLine) {
+  const TyRun run = Submit("head -c 200000 /dev/zero | tr '\\0' x; echo; echo after");
+  EXPECT_TRUE(Has(Transcript(run, 0, TY_RUN_COMPLETED), "\n" + std::string(200000, 'x') + "\nafter\n"));
+}
+
 // The signal of a closed pipe would end the host.
 TEST_F(TranscriptTest, AReaderThatWentAwayIsAnError) {
   const TyRun run = Submit("echo line");

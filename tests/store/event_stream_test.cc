@@ -1,6 +1,7 @@
 #include "store/event_stream.h"
 
 #include <poll.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <thread>
@@ -171,6 +172,25 @@ TEST_F(EventStreamTest, LongAndBadLines) {
   EXPECT_EQ(lines[2], "log0:" + std::string(70000 - 65534, 'b'));
   EXPECT_EQ(lines[3], "log0:bad \xEF\xBF\xBD byte");
   EXPECT_EQ(lines[4], "log0:nul \xEF\xBF\xBD byte");
+}
+
+TEST_F(EventStreamTest, PiecesOfALineSayThatItGoesOn) {
+  MakeRun("r1", {});
+  Log(std::string(140000, 'a') + "\nb\n" + std::string(65536, 'c') + "\n");
+  const auto reader = Open({}, kEventLog);
+  std::vector<bool> continued;
+  while (const auto event = reader->Next()) continued.push_back(event->continued);
+  EXPECT_EQ(continued, (std::vector<bool>{true, true, false, false, false}));
+}
+
+TEST_F(EventStreamTest, ALogThatItsRankEmptiesIsReadAnew) {
+  MakeRun("r1", {});
+  Log("one\ntwo\n");
+  const auto reader = Open({}, kEventLog);
+  EXPECT_EQ(Drain(reader.get()), (Strings{"log0:one", "log0:two"}));
+  ASSERT_EQ(truncate(store().RunPaths("r1").StdLog(0, 1).c_str(), 0), 0);
+  Log("new\n");
+  EXPECT_EQ(Drain(reader.get()), Strings{"log0:new"});
 }
 
 TEST_F(EventStreamTest, EachRankHasItsLog) {

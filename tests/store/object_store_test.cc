@@ -1,6 +1,7 @@
 #include "store/object_store.h"
 
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -101,6 +102,25 @@ TEST_F(ObjectStoreTest, ManyThreadsPutTheSame) {
   }
   for (std::thread &thread : threads) thread.join();
   for (int i = 0; i < 50; ++i) objects().Verify(Sha256Hex("n" + std::to_string(i)));
+}
+
+// Collections are what a full disk needs.
+TEST_F(ObjectStoreTest, AFullDiskIsCollected) {
+  MakeDirs(Path("small"));
+  if (mount("tmpfs", Path("small").c_str(), "tmpfs", 0, "size=256k") != 0)
+    GTEST_SKIP() << "SKIP: mounting a tmpfs needs root";
+  {
+    const Layout layout(Path("small"));
+    MakeDirs(layout.Objects());
+    ObjectStore full(layout);
+    const std::string object = full.PutBytes(std::string(100000, 'x')).sha256;
+    EXPECT_EQ(StatusOf([&] { AppendFile(Path("small/filler"), std::string(1 << 20, 'y')); }), Status::kNoSpace);
+    while (StatusOf([&] { AppendFile(Path("small/filler"), "y"); }) == Status::kOk) {
+    }
+    EXPECT_EQ(full.CollectGarbage({}, false, -1000).names, std::vector<std::string>{object});
+    EXPECT_FALSE(full.Has(object));
+  }
+  EXPECT_EQ(umount(Path("small").c_str()), 0);
 }
 
 // A list that is held keeps what it names, and who holds one learns whether something was removed before.

@@ -20,7 +20,8 @@ namespace {
 
 using GoOn = std::function<bool()>;
 
-// It ends up in command lines: letters, digits, '.', '_' and '-' only.
+// It ends up in command lines: letters, digits, '.', '_' and '-' only. Of a longer name than file systems take, the
+// end, which says what it is.
 std::string FileNameOf(const std::string &url) {
   std::string name = BaseName(url.substr(0, url.find_first_of("?#")));
   name = DecodePercent(name).value_or(name);
@@ -28,6 +29,8 @@ std::string FileNameOf(const std::string &url) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     if (!plain && c != '.' && c != '-') c = '_';
   }
+  constexpr size_t kLongest = 200;
+  if (name.size() > kLongest) name.erase(0, name.size() - kLongest);
   return name.find_first_not_of('.') == std::string::npos ? "data" : name;
 }
 
