@@ -58,7 +58,7 @@ case $weights in
     weights=$(cd "$(dirname "$weights")" && pwd)/$(basename "$weights") ;;
 esac
 
-sh "$root/scripts/setup.sh" build
+if [ -n "${TRAINYARD_TORCH_DIR:-}" ]; then sh "$root/scripts/setup.sh" build; else sh "$root/scripts/setup.sh" build torch; fi
 # A GPU needs LibTorch's CUDA half too; nothing else does.
 cuda=
 if [ "$device" = cuda ] || { [ "$device" = auto ] && [ -e /dev/nvidia0 ]; }; then cuda=--cuda; fi

@@ -72,7 +72,7 @@ fetch() {
         TMPDIR=$3/tmp download "$1" "$3" </dev/null >&2 && break
       else
         TMPDIR=$3/tmp download "$1" "$3" </dev/null >"$3/pip.log" 2>&1 &
-        watch_size "$3/tmp" "$2" "$1" $!
+        watch_size "$3" "$2" "$1" $!
         wait $! && break
       fi
       if [ $attempt = 3 ]; then

@@ -75,13 +75,14 @@ tests() {
   results_of_ctest "$stage" "$directory" || result failed "$stage" ctest "ctest gave no results"
 }
 
+# What the quickstart builds, with tests.
 stage_main() {
   directory=$builds/main
   if [ $quick = yes ]; then
-    build main "$directory" "" -DTRAINYARD_BUILD_TESTS=ON && tests main "$directory" -LE 'e2e|slow|python-torch'
+    build main "$directory" "" -DCMAKE_BUILD_TYPE=Release -DTRAINYARD_BUILD_TESTS=ON && tests main "$directory" -LE 'e2e|slow|python-torch'
     return
   fi
-  build main "$directory" "" -DTRAINYARD_BUILD_TESTS=ON -DTRAINYARD_FUZZ_SECONDS="${TRAINYARD_FUZZ_SECONDS:-5}" || return
+  build main "$directory" "" -DCMAKE_BUILD_TYPE=Release -DTRAINYARD_BUILD_TESTS=ON -DTRAINYARD_FUZZ_SECONDS="${TRAINYARD_FUZZ_SECONDS:-5}" || return
   if [ $python_torch = no ]; then
     skip_label main "$directory" python-torch "--no-python-torch was given"
     tests main "$directory" -LE python-torch
@@ -93,7 +94,7 @@ stage_main() {
 # Everything but the engine (LibTorch is not built for sanitizers).
 stage_asan() {
   directory=$builds/asan
-  build asan "$directory" "" -DTRAINYARD_BUILD_ENGINE=OFF -DTRAINYARD_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Debug \
+  build asan "$directory" "" -DTRAINYARD_BUILD_TESTS=ON -DTRAINYARD_BUILD_ENGINE=OFF -DTRAINYARD_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Debug \
     -DCMAKE_CXX_FLAGS=-O1 -DTRAINYARD_FUZZ_SECONDS="${TRAINYARD_FUZZ_SECONDS:-5}" || return
   ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
     tests asan "$directory" -LE 'python-torch|bench'
@@ -102,7 +103,7 @@ stage_asan() {
 # What has threads or talks to other processes.
 stage_tsan() {
   directory=$builds/tsan
-  build tsan "$directory" "" -DTRAINYARD_BUILD_ENGINE=OFF -DTRAINYARD_SANITIZE=thread -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS=-O1 || return
+  build tsan "$directory" "" -DTRAINYARD_BUILD_TESTS=ON -DTRAINYARD_BUILD_ENGINE=OFF -DTRAINYARD_SANITIZE=thread -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS=-O1 || return
   # ThreadSanitizer cannot place its shadow memory under the largest address space randomisation: switched off for it.
   if setarch "$(uname -m)" -R true 2>/dev/null; then
     ctest() { setarch "$(uname -m)" -R ctest "$@"; }
@@ -137,7 +138,7 @@ timed() {
 }
 
 began_all=$(date +%s)
-sh "$root/scripts/setup.sh" build tests || exit
+if [ -n "${TRAINYARD_TORCH_DIR:-}" ]; then sh "$root/scripts/setup.sh" build tests; else sh "$root/scripts/setup.sh" build torch tests; fi || exit
 torch=$(sh "$root/scripts/libtorch.sh") || exit
 export TRAINYARD_TORCH_DIR="$torch"
 if [ $quick = no ] && wanted main; then

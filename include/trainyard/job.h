@@ -28,7 +28,9 @@ typedef struct ty_job ty_job;
  * (ty_job_validate names them before). Unchanged files are neither read nor copied again at the next submit.
  *
  * @param source_directory  copied at submit; NULL: the program starts in an empty directory
- * @param argv     the program and its arguments. A program without '/' is looked up in PATH.
+ * @param argv     the program and its arguments. A program without '/' is looked up in PATH. `$NAME` in them is
+ *                 expanded for each rank (ty_job_add_argument), also inside a script for `sh -c`: for one line of
+ *                 shell with variables of its own use ty_job_new_shell.
  * @param argc     how many; at least 1
  * @param out_job  [out] free with ty_job_free
  * @param err      [out, optional]

@@ -240,7 +240,7 @@ TY_API ty_status ty_run_log_residuals(const ty_run *run, const char *name, const
  *
  * @param run   the run
  * @param json  an object; the training engine gives
- * {"epoch","epochs","step","steps","loss","accuracy","images_per_second","time_left_ms"}
+ * {"epoch","epochs","step","steps","phase","loss","accuracy","images_per_second","time_left_ms"}
  * @param err   [out, optional]
  * @return TY_OK, TY_ERR_INVALID_STATE, TY_ERR_NO_SPACE, TY_ERR_IO
  * @since 0.1

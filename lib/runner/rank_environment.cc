@@ -55,6 +55,7 @@ std::map<std::string, std::string> OwnVariables(const RankEnvironment &environme
       {"TRAINYARD_RUN_DIR", layout.Root()},
       {"TRAINYARD_JOURNAL_DIR", layout.Journal()},
       {"TRAINYARD_ATTEMPT", std::to_string(environment.attempt)},
+      {"PWD", layout.Code()},  // the host's is of no use there, and `$PWD` in arguments means the rank's
   };
   if (!environment.library.empty()) own["TRAINYARD_LIBRARY"] = environment.library;
   if (const auto &distribution = environment.job->distribution) {

@@ -109,6 +109,9 @@ TEST_F(TrainerTest, LearnsClassesFromLayersThatAreListed) {
   for (int step = 0; step < 200; ++step) {
     ASSERT_OK(ty_trainer_step(trainer, Inputs(step).tensor(), classes(step).tensor(), nullptr, err));
   }
+  const Array<int64_t> unknown({kBatch}, std::vector<int64_t>(kBatch, 2));
+  EXPECT_EQ(ty_trainer_step(trainer, Inputs(0).tensor(), unknown.tensor(), nullptr, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_EQ(err.message(), "the targets go from 2 to 2, and the model's classes from 0 to 1");
   double accuracy = 0;
   ASSERT_OK(ty_trainer_evaluate(trainer, Inputs(500).tensor(), classes(500).tensor(), nullptr, &accuracy, err));
   EXPECT_GE(accuracy, 0.9);
@@ -161,8 +164,9 @@ TEST_F(TrainerTest, SeveralLearnAtOnceFromAnyThread) {
 TEST_F(TrainerTest, WhatDoesNotFitIsSaid) {
   const Trainer trainer = New(kMlp);
   const Array<float> wide({kBatch, 7}, std::vector<float>(kBatch * 7));
-  EXPECT_NE(ty_trainer_step(trainer, wide.tensor(), Sums(0).tensor(), nullptr, err), TY_OK);
-  EXPECT_FALSE(err.message().empty());
+  EXPECT_EQ(ty_trainer_step(trainer, wide.tensor(), Sums(0).tensor(), nullptr, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_NE(err.message().find("samples of shape [7] do not go through the model 'mlp': "), std::string::npos)
+      << err.message();
   const Array<float> flat({kBatch}, std::vector<float>(kBatch));
   EXPECT_EQ(ty_trainer_step(trainer, Inputs(0).tensor(), flat.tensor(), nullptr, err), TY_ERR_INVALID_ARGUMENT);
   EXPECT_NE(err.message().find("[16] and the model's outputs Float [16, 1]"), std::string::npos) << err.message();

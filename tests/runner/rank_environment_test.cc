@@ -40,6 +40,7 @@ TEST_F(RankEnvironmentTest, SaysWhichRunItIs) {
   EXPECT_EQ(variables.at("TRAINYARD_RUN_DIR"), "/data/my workspace/runs/exp_1_abc");
   EXPECT_EQ(variables.at("TRAINYARD_JOURNAL_DIR"), "/data/my workspace/runs/exp_1_abc/journal");
   EXPECT_EQ(variables.at("TRAINYARD_ATTEMPT"), "2");
+  EXPECT_EQ(variables.at("PWD"), "/data/my workspace/runs/exp_1_abc/code");
   EXPECT_EQ(variables.at("TRAINYARD_LIBRARY"), "/lib/libtrainyard.so.0");
   EXPECT_EQ(variables.count("TRAINYARD_WEIGHTS_PATH"), 0U);
   environment_.library.clear();

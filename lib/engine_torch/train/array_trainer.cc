@@ -77,13 +77,36 @@ std::unique_lock<std::mutex> ArrayTrainer::Enter() {
   return lock;
 }
 
-at::Tensor ArrayTrainer::Input(const DLTensor &tensor) const {
+at::Tensor ArrayTrainer::Input(const DLTensor &tensor) {
   at::Tensor view = ViewOfDlpack(tensor, "input");
   if (view.dim() < 2) {
     throw Error::InvalidArgument("the input must have 2 dimensions or more, samples first; got " +
                                  std::to_string(view.dim()));
   }
-  return view.to(at::TensorOptions(device_).dtype(at::kFloat));
+  const at::Tensor input = view.to(at::TensorOptions(device_).dtype(at::kFloat));
+  CheckSamples(input);
+  return input;
+}
+
+// One sample of a shape that has not been seen goes through the model, so that the host learns in our words, before
+// anything is learnt, what does not fit.
+void ArrayTrainer::CheckSamples(const at::Tensor &input) {
+  const std::vector<int64_t> shape = input.sizes().slice(1).vec();
+  if (shape == sample_shape_ || input.size(0) == 0) return;
+  const c10::NoGradGuard no_grad;
+  model_->eval();
+  try {
+    model_->forward(input.narrow(0, 0, 1));
+  } catch (const c10::OutOfMemoryError &) {
+    throw;
+  } catch (const c10::Error &error) {
+    const std::string text = error.what_without_backtrace();
+    std::string name;
+    for (const int64_t size : shape) name += (name.empty() ? "" : ", ") + std::to_string(size);
+    throw Error::InvalidArgument("samples of shape [" + name + "] do not go through the model '" +
+                                 settings_.architecture + "': " + text.substr(0, text.find('\n')));
+  }
+  sample_shape_ = shape;
 }
 
 at::Tensor ArrayTrainer::Target(const DLTensor &tensor) const {
@@ -91,6 +114,15 @@ at::Tensor ArrayTrainer::Target(const DLTensor &tensor) const {
   const bool classes = settings_.loss.kind == LossKind::kCrossEntropy;
   if (classes && at::isFloatingType(view.scalar_type())) {
     throw Error::InvalidArgument("the targets must be integers: loss.name cross_entropy learns classes");
+  }
+  // On a GPU a look at them would wait for it; LibTorch's own check is there.
+  if (classes && view.is_cpu() && view.numel() > 0) {
+    const auto [least, most] = at::aminmax(view);
+    if (least.item<int64_t>() < 0 || most.item<int64_t>() >= model_->num_classes()) {
+      throw Error::InvalidArgument("the targets go from " + std::to_string(least.item<int64_t>()) + " to " +
+                                   std::to_string(most.item<int64_t>()) + ", and the model's classes from 0 to " +
+                                   std::to_string(model_->num_classes() - 1));
+    }
   }
   return view.to(at::TensorOptions(device_).dtype(classes ? at::kLong : at::kFloat));
 }

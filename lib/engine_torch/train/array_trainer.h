@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "engine_torch/train/checkpoint.h"
 #include "engine_torch/train/learner.h"
@@ -41,8 +42,9 @@ class ArrayTrainer {
   CheckpointState State() const;
   // For one call: alone, and with the thread count of the settings.
   std::unique_lock<std::mutex> Enter();
-  at::Tensor Input(const DLTensor &tensor) const;
+  at::Tensor Input(const DLTensor &tensor);
   at::Tensor Target(const DLTensor &tensor) const;
+  void CheckSamples(const at::Tensor &input);
 
   std::mutex mutex_;
   const TrainSettings settings_;
@@ -51,7 +53,8 @@ class ArrayTrainer {
   std::shared_ptr<ImageClassifier> model_;
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<Schedule> schedule_;
-  int64_t epoch_ = 1, step_ = 0;  // of the epoch, done
+  int64_t epoch_ = 1, step_ = 0;       // of the epoch, done
+  std::vector<int64_t> sample_shape_;  // that went through the model
 };
 
 }  // namespace trainyard
