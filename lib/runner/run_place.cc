@@ -47,7 +47,7 @@ RunPlace::RunPlace(const Job &job, const RunRecord &run, Store *store, uint64_t 
       beat_(beat),
       needs_(NeedsOf(job, store)),
       queue_(needs_.capacity, Queued(job, run, needs_, store, number)) {
-  for (const std::string &warning : NeedsWarnings(job, needs_)) Log(LogLevel::kWarning, warning);
+  for (const std::string &warning : JobWarnings(job, needs_)) Log(LogLevel::kWarning, warning);
   CPU_ZERO(&all_cpus_);
   if (sched_getaffinity(0, sizeof all_cpus_, &all_cpus_) != 0) CPU_ZERO(&all_cpus_);
 }

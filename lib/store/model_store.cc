@@ -18,9 +18,19 @@ namespace {
 constexpr char kColumns[] =
     "id, name, version, run_id, created_ms, description, framework, framework_version, properties, datasets, lineage";
 
-Error NoModel(std::string_view name, int64_t version) {
+// With what comes nearest: the latest version of this name, or a name that is spelt almost so.
+Error NoModel(Connection &db, std::string_view name, int64_t version) {
   const std::string id = std::string(name) + (version == 0 ? "" : ":" + std::to_string(version));
-  return Error::NotFound("there is no model '" + id + "' in the workspace", {{"model", id}});
+  std::vector<std::string> names;
+  int64_t latest = 0;
+  auto query = db.Prepare("SELECT name, max(version) FROM models GROUP BY name");
+  while (query.Step()) {
+    names.push_back(query.Text(0));
+    if (names.back() == name) latest = query.Int(1);
+  }
+  return Error::NotFound("there is no model '" + id + "' in the workspace" +
+                             (latest == 0 ? DidYouMean(name, names) : "; the latest version is " + std::to_string(latest)),
+                         {{"model", id}});
 }
 
 ModelRecord ReadModel(const Statement &row) {
@@ -47,7 +57,7 @@ void ReadTags(Connection &db, int64_t id, ModelRecord *model) {
 int64_t IdOf(Connection &db, std::string_view name, int64_t version) {
   auto query = db.Prepare("SELECT id FROM models WHERE name = ? AND version = ?");
   query.Bind(name).Bind(version);
-  if (!query.Step()) throw NoModel(name, version);
+  if (!query.Step()) throw NoModel(db, name, version);
   return query.Int(0);
 }
 
@@ -148,7 +158,7 @@ ModelRecord ModelStore::Get(std::string_view name, int64_t version) {
           db.Prepare(std::string("SELECT ") + kColumns +
                      " FROM models WHERE name = ?1 AND (?2 = 0 OR version = ?2) ORDER BY version DESC LIMIT 1");
       query.Bind(name).Bind(version);
-      if (!query.Step()) throw NoModel(name, version);
+      if (!query.Step()) throw NoModel(db, name, version);
       id = query.Int(0);
       model = ReadModel(query);
     }

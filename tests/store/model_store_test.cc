@@ -53,8 +53,11 @@ TEST_F(ModelStoreTest, RegisterGetDownload) {
   EXPECT_EQ(ListTree(Path("out")), (std::vector<std::string>{"model.json", "weights/w.bin"}));
   EXPECT_EQ(StatusOf([&] { models().Download(got, Path("out")); }), Status::kAlreadyExists);
   models().Download(got, Path("out"), true);
-  EXPECT_EQ(StatusOf([&] { models().Get("net", 3); }), Status::kNotFound);
-  EXPECT_EQ(StatusOf([&] { models().Get("other"); }), Status::kNotFound);
+  std::string message;
+  EXPECT_EQ(StatusOf([&] { models().Get("net", 3); }, &message), Status::kNotFound);
+  EXPECT_EQ(message, "there is no model 'net:3' in the workspace; the latest version is 2");
+  EXPECT_EQ(StatusOf([&] { models().Get("nets"); }, &message), Status::kNotFound);
+  EXPECT_EQ(message, "there is no model 'nets' in the workspace, did you mean 'net'?");
   EXPECT_EQ(StatusOf([&] { Register("bad name", Path("m")); }), Status::kInvalidArgument);
   EXPECT_EQ(StatusOf([&] { Register("net", Path("none")); }), Status::kNotFound);
   MakeDirs(Path("empty"));

@@ -160,12 +160,15 @@ void CheckNeeds(const Job &job, const JobNeeds &needs) {
   CheckCount(job, needs.node_count, "bytes of memory", "ty_job_set_memory", job.resources.memory_bytes, MemoryBytes());
 }
 
-std::vector<std::string> NeedsWarnings(const Job &job, const JobNeeds &needs) {
+std::vector<std::string> JobWarnings(const Job &job, const JobNeeds &needs) {
   std::vector<std::string> warnings;
   const int32_t processes = ProcessesPerNode(job);
   if (needs.gpus_per_node > 0 && processes > needs.gpus_per_node) {
     warnings.push_back(std::to_string(processes) + " processes on each node share " +
                        std::to_string(needs.gpus_per_node) + " GPU(s): a process for each GPU is usual");
+  }
+  if (job.train && job.train->GetString("model.mode") == "feature" && job.train->GetString("model.weights").empty()) {
+    warnings.emplace_back("no weights given: the frozen backbone is random; set model.weights");
   }
   return warnings;
 }

@@ -34,6 +34,6 @@ JobNeeds NeedsOf(const Job &job, Store *store);
 // numbers.
 void CheckNeeds(const Job &job, const JobNeeds &needs);
 // What is allowed and most likely a mistake.
-std::vector<std::string> NeedsWarnings(const Job &job, const JobNeeds &needs);
+std::vector<std::string> JobWarnings(const Job &job, const JobNeeds &needs);
 
 }  // namespace trainyard

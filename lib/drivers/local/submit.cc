@@ -109,7 +109,7 @@ RunRecord LocalDriver::Submit(const std::string &experiment, const Job &requeste
   CheckBeforeSubmit(job, store().get());
   if (job.environment_definition) CheckEnvironment(*job.environment_definition);
   const JobNeeds needs = NeedsOf(job, store().get());
-  for (const std::string &warning : NeedsWarnings(job, needs)) {
+  for (const std::string &warning : JobWarnings(job, needs)) {
     Log(LogLevel::kWarning, warning);
     warnings.push_back(warning);
   }

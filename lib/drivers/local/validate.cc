@@ -54,7 +54,7 @@ std::string LocalDriver::Validate(const Job &requested) {
     for (const Error &problem : SettleInputs(&job, store().get())) problems.Append(problem.what());
     CheckBeforeSubmit(job, store().get());
     if (job.environment_definition) CheckEnvironment(*job.environment_definition);
-    for (const std::string &warning : NeedsWarnings(job, NeedsOf(job, store().get()))) warnings.Append(warning);
+    for (const std::string &warning : JobWarnings(job, NeedsOf(job, store().get()))) warnings.Append(warning);
     RunnerPath();
     if (!job.source_directory.empty()) {
       const SnapshotReport source = InspectSource(SnapshotOf(job, store().get()));

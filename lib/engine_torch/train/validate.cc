@@ -81,8 +81,6 @@ void ReportModel(const TrainSettings &settings, const std::string &weights_path,
   if (!report->Try([&] { model = MakeModel(settings.architecture, std::max<int64_t>(classes, 1)); })) return;
   if (!weights_path.empty()) {
     report->Try([&] { LoadWeights(model.get(), OpenWeights(weights_path), {.allow_head_mismatch = true}); });
-  } else if (settings.mode == TrainMode::kFeature) {
-    report->Warning("no weights given: the frozen backbone would be random; set model.weights");
   }
   if (settings.mode == TrainMode::kFeature) FreezeBackbone(model.get());
   report->Try([&] { FreezeMatching(model.get(), settings.freeze); });
