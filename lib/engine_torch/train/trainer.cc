@@ -3,7 +3,6 @@
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
-#include <torch/nn/modules/dropout.h>
 
 #include <algorithm>
 #include <limits>
@@ -40,20 +39,6 @@ void ToChannelsLast(ImageClassifier *model) {
 }
 
 }  // namespace
-
-bool HasPureBackbone(const ImageClassifier &model) {
-  for (const auto &buffer : model.named_buffers()) {
-    if (!model.IsHead(buffer.key())) return false;
-  }
-  // The container of the head's layer belongs to the head.
-  const size_t dot = model.head_path().rfind('.');
-  const std::string container = dot == std::string::npos ? model.head_path() : model.head_path().substr(0, dot);
-  for (const auto &item : model.named_modules()) {
-    if (item.key().starts_with(container + ".") || item.key() == container) continue;
-    if (item.value()->as<torch::nn::Dropout>() != nullptr) return false;
-  }
-  return true;
-}
 
 Trainer::Trainer(const TrainSettings &settings, const ty_engine_host *host, bool own_libtorch)
     : settings_(settings),
@@ -106,6 +91,7 @@ void Trainer::PrepareMachine() {
 }
 
 void Trainer::PrepareModel(const std::string &weights_path) {
+  CheckCrop(FindArchitecture(settings_.architecture), settings_.crop);
   at::manual_seed(settings_.seed);
   const auto classes = static_cast<int64_t>(train_->folder().classes.size());
   model_ = MakeModel(settings_.architecture, classes);

@@ -1,10 +1,10 @@
 // One training job: epochs of training and validation as in PyTorch's transfer-learning tutorial, the best epoch kept,
 // checkpoints, resume, and what the host is told meanwhile.
 //
-// The frozen backbone of `feature` mode runs in training mode, as in the tutorial. Where that makes no difference (a
-// backbone without batch norm and dropout: each image's features depend on nothing else) the workers compute the
-// features of several batches at once, ahead of the steps, and the validation images' features are kept. The steps
-// themselves, their batches and their order are the same.
+// The frozen backbone of `feature` mode runs in training mode, as in the tutorial. Where that makes no difference
+// (HasPureBackbone: each image's features depend on nothing else) the workers compute the features of several batches
+// at once, ahead of the steps, and the validation images' features are kept. The steps themselves, their batches and
+// their order are the same.
 //
 // Thread rule: one thread.
 #pragma once
@@ -25,9 +25,6 @@
 #include "engine_torch/train/sgd.h"
 
 namespace trainyard {
-
-// Whether an image's features in training mode depend on that image alone: no batch norm, no dropout before the head.
-bool HasPureBackbone(const ImageClassifier &model);
 
 class Trainer {
  public:
