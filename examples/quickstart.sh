@@ -6,7 +6,7 @@
 #
 # --data       images as DIR/train/<class>/*.jpg and DIR/val/<class>/*.jpg; without it a set of its own is made
 # --weights    .safetensors or .pth; a URL needs the file's SHA-256 behind '#'; without it training starts from random weights
-# --model      squeezenet1_1, resnet18, resnet34 or resnet50 (resnet18)
+# --model      resnet18, resnet50, squeezenet1_1, mobilenet_v3_small, efficientnet_b0, vit_b_16 ... (resnet18); all: include/trainyard/train.h
 # --epochs     times through the training images (10)
 # --mode       finetune trains everything, feature the last layer alone (finetune; feature when --weights is given)
 # --workspace  where runs and models are kept ($HOME/trainyard-quickstart)
@@ -41,7 +41,10 @@ while [ $# -gt 0 ]; do
     --workspace) workspace=$value ;;
   esac
 done
-case $model in squeezenet1_1 | resnet18 | resnet34 | resnet50) ;; *) die "--model $model: one of squeezenet1_1, resnet18, resnet34, resnet50" ;; esac
+# As lib/core/train_config.cc has them; known before anything is installed or built.
+models="squeezenet1_0 squeezenet1_1 resnet18 resnet34 resnet50 resnet101 densenet121 vgg16_bn mobilenet_v2 mobilenet_v3_small mobilenet_v3_large"
+models="$models efficientnet_b0 convnext_tiny vit_b_16"
+case " $models " in *" $model "*) ;; *) die "--model $model: one of $models" ;; esac
 case $epochs in '' | *[!0-9]* | 0*) die "--epochs $epochs: a number from 1 on" ;; esac
 case $device in auto | cpu | cuda) ;; *) die "--device $device: one of auto, cpu, cuda" ;; esac
 [ -n "$mode" ] || if [ -n "$weights" ]; then mode=feature; else mode=finetune; fi

@@ -2,10 +2,15 @@
  * trainyard/train.h: the settings of a training job, and a trainer for this process. ty_train_config_describe lists
  * every key with type, default, range and meaning.
  *
- * Most used: data.directory; model.architecture (squeezenet1_1, resnet18, resnet34, resnet50), model.weights (a
- * .safetensors or .pth file, https://...#<sha256>, model:NAME[:VERSION]; empty: random), model.mode (finetune,
- * feature); train.epochs (25), train.batch_size (4), train.seed (0); optimizer.lr (0.001), optimizer.momentum
- * (0.9); schedule.step_size (7), schedule.gamma (0.1); device (auto).
+ * Most used: data.directory; model.architecture (resnet18, below), model.weights (a .safetensors or .pth file,
+ * https://...#<sha256>, model:NAME[:VERSION]; empty: random), model.mode (finetune, feature); train.epochs (25),
+ * train.batch_size (4), train.seed (0); optimizer.lr (0.001), optimizer.momentum (0.9); schedule.step_size (7),
+ * schedule.gamma (0.1); device (auto).
+ *
+ * Architectures: squeezenet1_0, squeezenet1_1, resnet18, resnet34, resnet50, resnet101, densenet121, vgg16_bn,
+ * mobilenet_v2, mobilenet_v3_small, mobilenet_v3_large, efficientnet_b0, convnext_tiny, vit_b_16. Each is torchvision's
+ * network of that name: the same parameter names, so that its weights load by name, the same initial weights from the
+ * same seed, the same results. vit_b_16 takes images of 224 x 224 pixels only (transform.crop).
  *
  * What a training run tells: the metrics train/loss, train/accuracy, val/loss, val/accuracy, learning_rate,
  * epoch_seconds and images_per_second with the epoch (from 1) as step; train/loss_step; at the end

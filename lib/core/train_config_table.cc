@@ -38,8 +38,10 @@ constexpr Setting kSettings[] = {
      "Subtracted from each channel of the pixels in 0..1 (red, green, blue). The default is ImageNet's."},
     {"transform.std",            kNumberList, "[0.229,0.224,0.225]", 1e-12, kInf, "",
      "Each channel is divided by it. The default is ImageNet's."},
-    {"model.architecture",       kString,     "\"resnet18\"", 0, 0,       "squeezenet1_1|resnet18|resnet34|resnet50|mlp|sequential",
-     "The network; parameter names are torchvision's. mlp and sequential are for arrays (ty_trainer)."},
+    {"model.architecture",       kString,     "\"resnet18\"", 0, 0,
+     "squeezenet1_0|squeezenet1_1|resnet18|resnet34|resnet50|resnet101|densenet121|vgg16_bn|"
+     "mobilenet_v2|mobilenet_v3_small|mobilenet_v3_large|efficientnet_b0|convnext_tiny|vit_b_16|mlp|sequential",
+     "The network; layers, parameter names and initial weights are torchvision's. vit_b_16 takes images of 224 x 224 pixels only. mlp and sequential are for arrays (ty_trainer)."},
     {"model.weights",            kString,     "\"\"",      0,    0,       "",
      "Weights to start from: a .safetensors or .pth file, https://...#<sha256>, or model:NAME[:VERSION] of the workspace. Empty: random."},
     {"model.mode",               kString,     "\"finetune\"", 0, 0,       "finetune|feature",

@@ -1,5 +1,9 @@
 #include "engine_torch/models/classifier.h"
 
+#include <torch/nn/modules/dropout.h>
+
+#include "engine_torch/models/layers.h"
+
 namespace trainyard {
 
 void ImageClassifier::ResetHead(int64_t num_classes) {
@@ -22,6 +26,22 @@ void FreezeBackbone(ImageClassifier *model) {
   for (auto &parameter : model->named_parameters()) {
     parameter.value().set_requires_grad(model->IsHead(parameter.key()));
   }
+}
+
+bool DrawsInTraining(const torch::nn::Module &layer) {
+  if (const auto *dropout = layer.as<torch::nn::Dropout>()) return dropout->options.p() > 0;
+  if (const auto *depth = layer.as<StochasticDepth>()) return depth->probability() > 0;
+  return false;
+}
+
+bool HasPureBackbone(const ImageClassifier &model) {
+  for (const auto &buffer : model.named_buffers()) {
+    if (!model.IsHead(buffer.key())) return false;
+  }
+  for (const auto &item : model.named_modules()) {
+    if (!model.IsHeadModule(item.key()) && DrawsInTraining(*item.value())) return false;
+  }
+  return true;
 }
 
 }  // namespace trainyard

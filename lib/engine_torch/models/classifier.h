@@ -20,7 +20,8 @@ class ImageClassifier : public torch::nn::Module {
 
   // images: [N, 3, H, W] float, normalised. Returns logits [N, num_classes].
   torch::Tensor forward(const torch::Tensor &images) { return head(features(images)); }
-  // What a frozen backbone yields: [N, 512 or 2048] for ResNets, [N, 512, h, w] for SqueezeNet (13 x 13 at 224 x 224).
+  // What a frozen backbone yields: [N, channels], or [N, 512, h, w] for SqueezeNet (13 x 13 at 224 x 224). Everything
+  // before the head's container, if the head has one ("classifier" of "classifier.6").
   virtual torch::Tensor features(const torch::Tensor &images) = 0;
   // From features() to logits.
   virtual torch::Tensor head(const torch::Tensor &features) = 0;
@@ -45,5 +46,12 @@ class ImageClassifier : public torch::nn::Module {
 
 // Only the head's parameters keep requires_grad.
 void FreezeBackbone(ImageClassifier *model);
+
+// Whether the layer draws random numbers in training mode.
+bool DrawsInTraining(const torch::nn::Module &layer);
+
+// Whether an image's features in training mode depend on that image alone: no batch norm, no dropout, no stochastic
+// depth before the head.
+bool HasPureBackbone(const ImageClassifier &model);
 
 }  // namespace trainyard

@@ -1,12 +1,11 @@
 #include "engine_torch/models/load.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-
 #include <cstring>
 #include <vector>
 
 #include "engine_torch/weights/bytes.h"
 #include "engine_torch/weights/safetensors.h"
+#include "util/hash.h"
 
 namespace trainyard {
 namespace {
@@ -121,11 +120,44 @@ Comparison Compare(const ImageClassifier &model, const State &state,
   return result;
 }
 
+// torchvision named some layers otherwise once, and the weights it published then keep those names:
+// "denselayer1.norm.1.weight" of DenseNet, "mlp.linear_1.weight" of Vision Transformers.
+std::string CurrentName(std::string name) {
+  struct Rename {
+    std::string_view layer, then, now;
+  };
+  constexpr Rename kRenames[] = {{".denselayer", ".norm.", ".norm"},
+                                 {".denselayer", ".conv.", ".conv"},
+                                 {".encoder_layer_", ".mlp.linear_1.", ".mlp.0."},
+                                 {".encoder_layer_", ".mlp.linear_2.", ".mlp.3."}};
+  for (const Rename &rename : kRenames) {
+    if (name.find(rename.layer) == std::string::npos) continue;
+    const size_t at = name.find(rename.then);
+    if (at != std::string::npos) name.replace(at, rename.then.size(), rename.now);
+  }
+  return name;
+}
+
 std::map<std::string, const NamedTensor *> IndexOf(const TensorFile &file) {
   std::map<std::string, const NamedTensor *> index;
-  for (const NamedTensor &tensor : file.tensors) index[tensor.name] = &tensor;
+  for (const NamedTensor &tensor : file.tensors) index[CurrentName(tensor.name)] = &tensor;
   return index;
 }
+
+// FingerprintOf's hash, of names in alphabetical order.
+class Fingerprint {
+ public:
+  explicit Fingerprint(std::string_view head) : head_(std::string(head) + ".") {}
+  void Add(const std::string &name, torch::IntArrayRef shape) {
+    if (name.starts_with(head_) || MayBeAbsent(name)) return;
+    sha256_.Update(name + " " + ShapeText(shape) + "\n");
+  }
+  std::string Hash() { return sha256_.HexDigest().substr(0, 16); }
+
+ private:
+  std::string head_;
+  Sha256 sha256_;
+};
 
 Error Mismatch(const ImageClassifier &model, const TensorFile &file, const Comparison &comparison) {
   std::vector<std::string> parts;
@@ -147,31 +179,6 @@ Error Mismatch(const ImageClassifier &model, const TensorFile &file, const Compa
   }
   return Error::InvalidArgument(message, std::move(details));
 }
-
-// Building a model to compare with must not change what the caller draws next.
-class KeepGenerator {
- public:
-  KeepGenerator()
-      : generator_(at::detail::getDefaultCPUGenerator()), state_(Locked([&] { return generator_.get_state(); })) {}
-  ~KeepGenerator() {
-    Locked([&] {
-      generator_.set_state(state_);
-      return 0;
-    });
-  }
-  KeepGenerator(const KeepGenerator &) = delete;
-  KeepGenerator &operator=(const KeepGenerator &) = delete;
-
- private:
-  template <typename Body>
-  auto Locked(Body body) -> decltype(body()) {
-    std::lock_guard<std::mutex> lock(generator_.mutex());
-    return body();
-  }
-
-  at::Generator generator_;
-  at::Tensor state_;
-};
 
 }  // namespace
 
@@ -213,12 +220,19 @@ std::optional<int64_t> ClassesOf(const TensorFile &file, const Architecture &arc
 
 const Architecture *ArchitectureOf(const TensorFile &file) {
   const std::map<std::string, const NamedTensor *> index = IndexOf(file);
-  const KeepGenerator keep;
   for (const Architecture &architecture : Architectures()) {
-    const std::shared_ptr<ImageClassifier> model = architecture.make(1);
-    if (Compare(*model, StateOf(*model), index, /*head_apart=*/true).fits()) return &architecture;
+    Fingerprint fingerprint(architecture.head);
+    for (const auto &[name, tensor] : index) fingerprint.Add(name, tensor->shape);
+    if (fingerprint.Hash() == architecture.fingerprint) return &architecture;
   }
   return nullptr;
+}
+
+std::string FingerprintOf(const ImageClassifier &model) {
+  const State state = StateOf(model);
+  Fingerprint fingerprint(model.head_path());
+  for (const auto &[name, tensor] : std::map(state.begin(), state.end())) fingerprint.Add(name, tensor.sizes());
+  return fingerprint.Hash();
 }
 
 void SaveWeights(const ImageClassifier &model, const std::filesystem::path &path,

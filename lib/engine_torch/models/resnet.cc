@@ -1,13 +1,14 @@
 #include "engine_torch/models/resnet.h"
 
 #include <torch/nn/functional/pooling.h>
-#include <torch/nn/init.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
 
 #include <array>
+
+#include "engine_torch/models/layers.h"
 
 namespace trainyard {
 namespace {
@@ -81,7 +82,7 @@ class ResNet : public ImageClassifier {
       in = width * BlockType::kOutput;
     }
     fc_ = register_module("fc", nn::Linear(in, num_classes));
-    Initialise();
+    Initialise(*this, LinearStart::kDefault);
   }
 
   torch::Tensor features(const torch::Tensor &images) override {
@@ -102,15 +103,6 @@ class ResNet : public ImageClassifier {
     layer->push_back(std::make_shared<BlockType>(in, width, stride, shortcut));
     for (int i = 1; i < blocks; ++i) layer->push_back(std::make_shared<BlockType>(out, width, 1, nullptr));
     return layer;
-  }
-
-  // Batch norms start at 1 and 0 already; the linear layer keeps PyTorch's default.
-  void Initialise() {
-    for (const auto &module : modules(/*include_self=*/false)) {
-      if (auto *convolution = module->template as<nn::Conv2d>()) {
-        nn::init::kaiming_normal_(convolution->weight, 0, torch::kFanOut, torch::kReLU);
-      }
-    }
   }
 
   void MakeHead(int64_t num_classes) override {
@@ -135,6 +127,10 @@ std::shared_ptr<ImageClassifier> MakeResNet34(int64_t num_classes) {
 
 std::shared_ptr<ImageClassifier> MakeResNet50(int64_t num_classes) {
   return std::make_shared<ResNet<Bottleneck>>("resnet50", std::array{3, 4, 6, 3}, num_classes);
+}
+
+std::shared_ptr<ImageClassifier> MakeResNet101(int64_t num_classes) {
+  return std::make_shared<ResNet<Bottleneck>>("resnet101", std::array{3, 4, 23, 3}, num_classes);
 }
 
 }  // namespace trainyard

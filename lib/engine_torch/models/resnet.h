@@ -11,5 +11,6 @@ namespace trainyard {
 std::shared_ptr<ImageClassifier> MakeResNet18(int64_t num_classes);
 std::shared_ptr<ImageClassifier> MakeResNet34(int64_t num_classes);
 std::shared_ptr<ImageClassifier> MakeResNet50(int64_t num_classes);
+std::shared_ptr<ImageClassifier> MakeResNet101(int64_t num_classes);
 
 }  // namespace trainyard

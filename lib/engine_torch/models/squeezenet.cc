@@ -7,6 +7,8 @@
 #include <torch/nn/modules/dropout.h>
 #include <torch/nn/modules/pooling.h>
 
+#include <span>
+
 namespace trainyard {
 namespace {
 
@@ -31,27 +33,37 @@ class Fire : public nn::Module {
   nn::Conv2d expand3x3_ = nullptr;
 };
 
+// A Fire's channels; both 0: pooling.
+struct Step {
+  int64_t squeeze = 0, expand = 0;
+};
+constexpr Step kSteps10[] = {{},        {16, 64},  {16, 64},  {32, 128}, {},       {32, 128},
+                             {48, 192}, {48, 192}, {64, 256}, {},        {64, 256}};
+constexpr Step kSteps11[] = {{}, {16, 64},  {16, 64},  {},        {32, 128}, {32, 128},
+                             {}, {48, 192}, {48, 192}, {64, 256}, {64, 256}};
+
+constexpr int64_t kLast = 512;
+
 class SqueezeNet : public ImageClassifier {
  public:
-  explicit SqueezeNet(int64_t num_classes) : ImageClassifier("squeezenet1_1", "classifier.1", num_classes) {
+  SqueezeNet(const char *name, const nn::Conv2dOptions &first, std::span<const Step> steps, int64_t num_classes)
+      : ImageClassifier(name, "classifier.1", num_classes) {
     // The places in the sequence are part of the parameters' names. Added one by one: the order of function arguments
     // is the compiler's choice, and with it the weights that a seed gives.
     nn::Sequential features;
-    features->push_back(nn::Conv2d(nn::Conv2dOptions(3, 64, 3).stride(2)));
+    features->push_back(nn::Conv2d(first));
     features->push_back(Activation());
-    features->push_back(Pooling());
-    features->push_back(Fire(64, 16, 64));
-    features->push_back(Fire(128, 16, 64));
-    features->push_back(Pooling());
-    features->push_back(Fire(128, 32, 128));
-    features->push_back(Fire(256, 32, 128));
-    features->push_back(Pooling());
-    features->push_back(Fire(256, 48, 192));
-    features->push_back(Fire(384, 48, 192));
-    features->push_back(Fire(384, 64, 256));
-    features->push_back(Fire(512, 64, 256));
+    int64_t in = first.out_channels();
+    for (const Step &step : steps) {
+      if (step.expand == 0) {
+        features->push_back(Pooling());
+        continue;
+      }
+      features->push_back(Fire(in, step.squeeze, step.expand));
+      in = 2 * step.expand;
+    }
     features_ = register_module("features", features);
-    nn::Conv2d last(nn::Conv2dOptions(512, num_classes, 1));
+    nn::Conv2d last(nn::Conv2dOptions(kLast, num_classes, 1));
     classifier_ = register_module("classifier", Classifier(last));
     Initialise(last);
   }
@@ -81,7 +93,7 @@ class SqueezeNet : public ImageClassifier {
   }
 
   void MakeHead(int64_t num_classes) override {
-    classifier_ = replace_module("classifier", Classifier(nn::Conv2d(nn::Conv2dOptions(512, num_classes, 1))));
+    classifier_ = replace_module("classifier", Classifier(nn::Conv2d(nn::Conv2dOptions(kLast, num_classes, 1))));
   }
 
   nn::Sequential features_ = nullptr;
@@ -90,8 +102,14 @@ class SqueezeNet : public ImageClassifier {
 
 }  // namespace
 
+std::shared_ptr<ImageClassifier> MakeSqueezeNet10(int64_t num_classes) {
+  const auto first = nn::Conv2dOptions(3, 96, 7).stride(2);
+  return std::make_shared<SqueezeNet>("squeezenet1_0", first, kSteps10, num_classes);
+}
+
 std::shared_ptr<ImageClassifier> MakeSqueezeNet11(int64_t num_classes) {
-  return std::make_shared<SqueezeNet>(num_classes);
+  const auto first = nn::Conv2dOptions(3, 64, 3).stride(2);
+  return std::make_shared<SqueezeNet>("squeezenet1_1", first, kSteps11, num_classes);
 }
 
 }  // namespace trainyard

@@ -7,6 +7,7 @@
 
 namespace trainyard {
 
+std::shared_ptr<ImageClassifier> MakeSqueezeNet10(int64_t num_classes);
 std::shared_ptr<ImageClassifier> MakeSqueezeNet11(int64_t num_classes);
 
 }  // namespace trainyard

@@ -5,7 +5,6 @@
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
-#include <torch/nn/modules/dropout.h>
 
 #include <algorithm>
 #include <cmath>
@@ -15,8 +14,7 @@ namespace {
 
 bool Draws(const ImageClassifier &model) {
   const auto modules = model.modules();
-  return std::any_of(modules.begin(), modules.end(),
-                     [](const auto &module) { return module->template as<torch::nn::Dropout>() != nullptr; });
+  return std::any_of(modules.begin(), modules.end(), [](const auto &module) { return DrawsInTraining(*module); });
 }
 
 }  // namespace

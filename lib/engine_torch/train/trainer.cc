@@ -3,7 +3,6 @@
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
-#include <torch/nn/modules/dropout.h>
 
 #include <algorithm>
 #include <limits>
@@ -34,17 +33,6 @@ uint64_t CacheBudget(PixelCache cache) {
 }
 
 }  // namespace
-
-bool HasPureBackbone(const ImageClassifier &model) {
-  for (const auto &buffer : model.named_buffers()) {
-    if (!model.IsHead(buffer.key())) return false;
-  }
-  for (const auto &item : model.named_modules()) {
-    if (model.IsHeadModule(item.key())) continue;
-    if (item.value()->as<torch::nn::Dropout>() != nullptr) return false;
-  }
-  return true;
-}
 
 Trainer::Trainer(const TrainSettings &settings, const ty_engine_host *host, bool own_libtorch)
     : settings_(settings),
@@ -99,6 +87,7 @@ void Trainer::PrepareMachine() {
 }
 
 void Trainer::PrepareModel(const std::string &weights_path) {
+  CheckCrop(FindArchitecture(settings_.architecture), settings_.crop);
   at::manual_seed(settings_.seed);
   const auto classes = static_cast<int64_t>(train_->folder().classes.size());
   model_ = MakeModel(settings_.architecture, classes);

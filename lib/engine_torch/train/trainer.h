@@ -1,11 +1,11 @@
 // One training job: epochs of training and validation as in PyTorch's transfer-learning tutorial, the best epoch kept,
 // checkpoints, resume, and what the host is told meanwhile. What a step does is train/learner.h's.
 //
-// The frozen backbone of `feature` mode runs in training mode, as in the tutorial. Where that makes no difference (a
-// backbone without batch norm and dropout: each image's features depend on nothing else) the workers compute the
-// features of several batches at once, ahead of the steps, and the validation images' features are kept. The steps
-// themselves, their batches and their order are the same. With model.cache_features the backbone is in evaluation mode,
-// and its features of the training images are kept too (train/feature_bank.h).
+// The frozen backbone of `feature` mode runs in training mode, as in the tutorial. Where that makes no difference
+// (HasPureBackbone: each image's features depend on nothing else) the workers compute the features of several batches
+// at once, ahead of the steps, and the validation images' features are kept. The steps themselves, their batches and
+// their order are the same. With model.cache_features the backbone is in evaluation mode, and its features of the
+// training images are kept too (train/feature_bank.h).
 //
 // Thread rule: one thread.
 #pragma once
@@ -29,9 +29,6 @@
 #include "engine_torch/train/settings.h"
 
 namespace trainyard {
-
-// Whether an image's features in training mode depend on that image alone: no batch norm, no dropout before the head.
-bool HasPureBackbone(const ImageClassifier &model);
 
 class Trainer {
  public:

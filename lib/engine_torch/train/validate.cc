@@ -78,7 +78,11 @@ int64_t ActivationBytes(ImageClassifier *model, const TrainSettings &settings) {
 
 void ReportModel(const TrainSettings &settings, const std::string &weights_path, int64_t classes, Report *report) {
   std::shared_ptr<ImageClassifier> model;
-  if (!report->Try([&] { model = MakeModel(settings.architecture, std::max<int64_t>(classes, 1)); })) return;
+  const bool made = report->Try([&] {
+    CheckCrop(FindArchitecture(settings.architecture), settings.crop);
+    model = MakeModel(settings.architecture, std::max<int64_t>(classes, 1));
+  });
+  if (!made) return;
   if (!weights_path.empty()) {
     report->Try([&] { LoadWeights(model.get(), OpenWeights(weights_path), {.allow_head_mismatch = true}); });
   }

@@ -1,9 +1,10 @@
 // For models_parity.py. Exit status 1 and "error <status> <message>" on failure.
 //   models_driver init <model> <classes> <seed> <out>               a new model's weights
-//   models_driver run <model> <classes> <weights> <images> <out>    eval: logits, features; then one training-mode
-//   forward
-//                                                                   and backward after seed 1: logits, loss gradients
-//                                                                   of the head, and the buffers it moved
+//   models_driver run <model> <classes> <weights> <images> <out>    eval: logits, features, logits of channels-last
+//                                                                   weights and images; then one training-mode forward
+//                                                                   and backward after seed 1: logits, gradients, and
+//                                                                   the buffers it moved
+//   models_driver load <model> <classes> <weights> <out>            what a loaded model's weights are
 #include <ATen/Context.h>
 #include <torch/nn/functional/loss.h>
 #include <torch/utils.h>
@@ -41,10 +42,16 @@ torch::Tensor ReadImages(const char *path) {
   return torch::from_blob(const_cast<std::byte *>(images.data.data()), images.shape).clone();
 }
 
-void Run(const char *name, int64_t classes, const char *weights, const char *images_path, const char *out) {
+std::shared_ptr<ImageClassifier> Load(const char *name, int64_t classes, const char *weights) {
   const std::shared_ptr<ImageClassifier> model = trainyard::MakeModel(name, classes);
   const trainyard::LoadResult loaded =
       LoadWeights(model.get(), trainyard::OpenWeights(weights), {.allow_head_mismatch = true});
+  std::printf("head_replaced %d\n", loaded.head_replaced ? 1 : 0);
+  return model;
+}
+
+void Run(const char *name, int64_t classes, const char *weights, const char *images_path, const char *out) {
+  const std::shared_ptr<ImageClassifier> model = Load(name, classes, weights);
   const torch::Tensor images = ReadImages(images_path);
   Output output;
   model->eval();
@@ -52,6 +59,11 @@ void Run(const char *name, int64_t classes, const char *weights, const char *ima
     const torch::NoGradGuard no_grad;
     output.Add("logits", model->forward(images));
     output.Add("features", model->features(images));
+    for (torch::Tensor parameter : model->parameters()) {
+      if (parameter.dim() == 4) parameter.set_data(parameter.contiguous(torch::MemoryFormat::ChannelsLast));
+    }
+    output.Add("channels_last", model->forward(images.contiguous(torch::MemoryFormat::ChannelsLast)));
+    for (torch::Tensor parameter : model->parameters()) parameter.set_data(parameter.contiguous());
   }
   model->train();
   torch::manual_seed(1);
@@ -62,7 +74,6 @@ void Run(const char *name, int64_t classes, const char *weights, const char *ima
     output.Add("grad." + parameter.key(), parameter.value().grad());
   for (const auto &buffer : model->named_buffers()) output.Add("buffer." + buffer.key(), buffer.value());
   output.Write(out);
-  std::printf("head_replaced %d\n", loaded.head_replaced ? 1 : 0);
 }
 
 }  // namespace
@@ -76,6 +87,8 @@ int main(int argc, char **argv) {
       SaveWeights(*trainyard::MakeModel(argv[2], std::stoll(argv[3])), argv[5], {{"format", "pt"}});
     } else if (command == "run" && argc == 7) {
       Run(argv[2], std::stoll(argv[3]), argv[4], argv[5], argv[6]);
+    } else if (command == "load" && argc == 6) {
+      SaveWeights(*Load(argv[2], std::stoll(argv[3]), argv[4]), argv[5]);
     } else {
       return 2;
     }

@@ -1,6 +1,6 @@
-"""Compares the native models with torchvision's: names, shapes, initial weights from a seed, logits, gradients, batch norm.
+"""Compares the native models with torchvision's: names, shapes, initial weights from a seed, logits, gradients, batch norm, weight files.
 
-usage: models_parity.py <models_driver>
+usage: models_parity.py <models_driver> <architecture>...
 """
 import os
 import subprocess
@@ -31,16 +31,34 @@ def call(*arguments):
 def close(what, ours, theirs, relative=1e-5, absolute=1e-5):
     if ours.shape != theirs.shape:
         return failures.append(f"{what}: shape {tuple(ours.shape)}, not {tuple(theirs.shape)}")
+    if not torch.isfinite(theirs).all():
+        return failures.append(f"{what}: not finite in torchvision, which shows nothing")
     difference = ((ours - theirs).abs() - relative * theirs.abs()).max().item() if ours.numel() else 0
     worst[0] = max(worst[0], (ours - theirs).abs().max().item())
     if not difference <= absolute:
         failures.append(f"{what}: differs by {difference}")
 
 
+def new_model(name, classes):
+    return getattr(torchvision.models, name)(num_classes=classes)
+
+
+def head_of(model):
+    """The path of the layer that a user replaces for other classes."""
+    if hasattr(model, "heads"):
+        return "heads.head"
+    last = [path for path, layer in model.named_modules() if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d))][-1]
+    return last
+
+
 def features_of(model, images):
-    if hasattr(model, "classifier"):
-        return model.features(images)
-    return torch.nn.Sequential(*list(model.children())[:-1])(images).flatten(1)
+    """What goes into the container of the head, with its sides of 1 left out."""
+    seen = []
+    container = model.get_submodule(head_of(model).split(".")[0])
+    hook = container.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    model(images)
+    hook.remove()
+    return seen[0].flatten(1) if seen[0].shape[2:] == (1, 1) else seen[0]
 
 
 def compare(name, model, weights, images, classes):
@@ -54,8 +72,9 @@ def compare(name, model, weights, images, classes):
     with torch.no_grad():
         theirs = model(images)
         close(f"{name} logits", ours["logits"], theirs)
-        if not theirs.std() > 1e-3:
-            failures.append(f"{name}: logits all alike show nothing")
+        close(f"{name} logits of channels-last images", ours["channels_last"], theirs)
+        if not (theirs[0] - theirs[1]).abs().max() > 1e-2:
+            failures.append(f"{name}: the same logits for every image show nothing")
         close(f"{name} features", ours["features"], features_of(model, images))
     model.train()
     torch.manual_seed(1)
@@ -66,46 +85,98 @@ def compare(name, model, weights, images, classes):
         close(f"{name} gradient of {key}", ours["grad." + key], parameter.grad, 1e-4, 1e-5)
     for key, buffer in model.named_buffers():
         close(f"{name} buffer {key}", ours["buffer." + key], buffer.float())
+    model.zero_grad()
 
 
-torch.manual_seed(7)
-for name in ("squeezenet1_1", "resnet18", "resnet34", "resnet50"):
-    worst = [0.0]
+def same_state(what, ours, theirs, leave_out=()):
+    if set(ours) != set(theirs):
+        return failures.append(f"{what}: names differ: {sorted(set(ours) ^ set(theirs))[:5]}")
+    for key, value in theirs.items():
+        if key not in leave_out and not torch.equal(ours[key], value):
+            failures.append(f"{what} {key} differs: {tuple(ours[key].shape)} {tuple(value.shape)}")
+
+
+def compare_start(name):
     for classes in (1000, 3):
         call("init", name, classes, 42, at("init"))
         torch.manual_seed(42)
-        model = getattr(torchvision.models, name)(num_classes=classes)
-        ours = load_file(at("init"))
-        theirs = model.state_dict()
-        if set(ours) != set(theirs):
-            failures.append(f"{name}: names differ: {set(ours) ^ set(theirs)}")
-            continue
-        for key, value in theirs.items():
-            if not torch.equal(ours[key], value):
-                failures.append(f"{name}: initial {key} differs: {tuple(ours[key].shape)} {tuple(value.shape)}")
-    # Weights that no initialisation gives, so that each tensor matters.
-    model = getattr(torchvision.models, name)(num_classes=10)
-    with torch.no_grad():
-        for key, value in model.state_dict().items():
-            if value.dim() == 1 and value.is_floating_point():
-                value.uniform_(0.5, 1.5) if "var" in key or "weight" in key else value.uniform_(-0.1, 0.1)
-    torch.save(model.state_dict(), at("w.pth"))
-    compare(name, model, at("w.pth"), torch.randn(2, 3, 224, 224), 10)
-    torch.save(model, at("w.pth"))
-    model.zero_grad()
-    compare(name, model, at("w.pth"), torch.randn(3, 3, 97, 131), 10)
-    print(f"{name}: largest difference {worst[0]:.2g}")
+        model = new_model(name, classes)
+        if not failures:
+            same_state(f"{name}: initial", load_file(at("init")), model.state_dict())
 
-shared = os.environ.get("TRAINYARD_SHARED", os.path.join(os.path.dirname(__file__), "../../../../shared"))
-pretrained = os.path.join(shared, "data/squeezenet1_1-imagenet-caffe.safetensors")
-if os.path.exists(pretrained):
-    worst = [0.0]
+
+def trained(name, classes, images):
+    """A model each of whose tensors matters: no norm, bias or scale at its start value, batch norms that know the images."""
+    model = new_model(name, classes)
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    momentum = [norm.momentum for norm in norms]
+    with torch.no_grad():
+        for key, value in model.named_parameters():
+            if "norm" in key or "bn" in key or value.dim() == 1 or "layer_scale" in key:
+                value.uniform_(0.5, 1.5) if value.min() == value.max() != 0 or "layer_scale" in key else value.uniform_(-0.1, 0.1)
+            elif value.min() == value.max():  # the class token
+                value.normal_(0, 0.1)
+        model.get_submodule(head_of(model)).weight.normal_(0, 0.1)  # large enough to see differences by
+        for norm in norms:
+            norm.momentum = 1.0
+        model.train()
+        model(images)
+    for norm, value in zip(norms, momentum):
+        norm.momentum = value
+    return model
+
+
+def compare_files(name, model):
+    """What torch.save wrote, and weights for other classes."""
+    state = model.state_dict()
+    head = head_of(model)
+    output = call("load", name, 3, at("w.pth"), at("loaded"))
+    if "head_replaced 1" not in output:
+        return failures.append(f"{name}: the head for 10 classes was kept for 3: {output}")
+    loaded = load_file(at("loaded"))
+    same_state(f"{name}: beside a new head,", loaded, state, (head + ".weight", head + ".bias"))
+    if len(loaded[head + ".weight"]) != 3 or len(loaded[head + ".bias"]) != 3:
+        failures.append(f"{name}: the new head has not 3 classes")
+    other = "resnet18" if name != "resnet18" else "vgg16_bn"
+    done = subprocess.run([driver, "load", other, "10", at("w.pth"), at("loaded")], capture_output=True, text=True)
+    for part in ("missing (", "unexpected (", f"these look like {name} weights"):
+        if done.returncode != 1 or part not in done.stdout:
+            failures.append(f"{name} weights in {other}: no '{part}' in {done.stdout}{done.stderr}")
+
+
+def compare_architecture(name):
+    compare_start(name)
+    images = torch.randn(2, 3, 224, 224)
+    model = trained(name, 10, images)
+    torch.save(model.state_dict(), at("w.pth"))
+    compare_files(name, model)
+    compare(name, model, at("w.pth"), images, 10)
+    torch.save(model, at("w.pth"))
+    sides = (224, 224) if name.startswith("vit") else (97, 131)
+    compare(name, model, at("w.pth"), torch.randn(3, 3, *sides), 10)
+
+
+def compare_pretrained():
+    shared = os.environ.get("TRAINYARD_SHARED", os.path.join(os.path.dirname(__file__), "../../../../shared"))
+    pretrained = os.path.join(shared, "data/squeezenet1_1-imagenet-caffe.safetensors")
+    if not os.path.exists(pretrained):
+        return
     model = torchvision.models.squeezenet1_1()
     model.load_state_dict(load_file(pretrained))
     compare("squeezenet1_1", model, pretrained, torch.randn(2, 3, 224, 224), 1000)
-    if "head_replaced 1" not in call("run", "squeezenet1_1", 2, pretrained, at("images"), at("out")):
+    if "head_replaced 1" not in call("load", "squeezenet1_1", 2, pretrained, at("out")):
         failures.append("the head for 1000 classes was kept for 2")
-    print(f"pretrained squeezenet1_1: largest difference {worst[0]:.2g}")
+
+
+torch.manual_seed(7)
+for name in sys.argv[2:]:
+    worst = [0.0]
+    compare_architecture(name)
+    print(f"{name}: largest difference {worst[0]:.2g}")
+    if name == "squeezenet1_1":
+        worst = [0.0]
+        compare_pretrained()
+        print(f"pretrained {name}: largest difference {worst[0]:.2g}")
 
 folder.cleanup()
 for failure in failures[:40]:

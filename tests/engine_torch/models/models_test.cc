@@ -3,11 +3,14 @@
 #include <torch/utils.h>
 
 #include <cstdlib>
+#include <regex>
 
+#include "core/train_config.h"
 #include "engine_torch/models/load.h"
 #include "engine_torch/weights/expect_error.h"
 #include "engine_torch/weights/file_builders.h"
 #include "engine_torch/weights/safetensors.h"
+#include "util/text.h"
 
 namespace trainyard {
 namespace {
@@ -16,21 +19,43 @@ torch::Tensor Parameter(const ImageClassifier *model, const std::string &name) {
   return model->named_parameters()[name];
 }
 
+torch::Tensor ImagesFor(const Architecture &architecture, int64_t count) {
+  if (architecture.image_size > 0) return torch::randn({count, 3, architecture.image_size, architecture.image_size});
+  return torch::randn({count, 3, 64, 96});
+}
+
+// The head of a Vision Transformer starts with zeros, which would hide what comes before.
+void RandomiseHead(ImageClassifier *model) {
+  const torch::NoGradGuard no_grad;
+  Parameter(model, model->head_path() + ".weight").normal_(0.0, 0.1);
+}
+
 TEST(RegistryTest, EveryModelRunsAndNamesItsHead) {
   const torch::NoGradGuard no_grad;
   for (const Architecture &architecture : Architectures()) {
+    SCOPED_TRACE(architecture.name);
     const std::shared_ptr<ImageClassifier> model = MakeModel(architecture.name, 5);
+    RandomiseHead(model.get());
     model->eval();
     EXPECT_EQ(model->name(), architecture.name);
     EXPECT_EQ(model->head_path(), architecture.head);
-    const torch::Tensor images = torch::randn({2, 3, 64, 96});
+    EXPECT_EQ(model->num_classes(), 5);
+    EXPECT_EQ(FingerprintOf(*model), architecture.fingerprint) << "for the table";
+    const torch::Tensor images = ImagesFor(architecture, 2);
     const torch::Tensor features = model->features(images);
+    const torch::Tensor kept = features.clone();
     const torch::Tensor logits = model->forward(images);
     EXPECT_EQ(logits.sizes(), (std::vector<int64_t>{2, 5}));
     EXPECT_TRUE(torch::equal(model->head(features), logits));
-    const auto &parameters = model->named_parameters();
-    EXPECT_NE(parameters.find(std::string(architecture.head) + ".weight"), nullptr);
-    EXPECT_EQ(parameters[std::string(architecture.head) + ".weight"].size(0), 5);
+    EXPECT_TRUE(torch::equal(features, kept)) << "the head works in place";
+    EXPECT_FALSE(torch::allclose(logits[0], logits[1], 1e-3, 1e-5));
+    EXPECT_EQ(Parameter(model.get(), model->head_path() + ".weight").size(0), 5);
+    // Channels last, as training has them: the same numbers from another order in memory.
+    for (torch::Tensor parameter : model->parameters()) {
+      if (parameter.dim() == 4) parameter.set_data(parameter.contiguous(torch::MemoryFormat::ChannelsLast));
+    }
+    const torch::Tensor other = model->forward(images.contiguous(torch::MemoryFormat::ChannelsLast));
+    EXPECT_TRUE(torch::allclose(other, logits, 1e-4, 1e-5)) << (other - logits).abs().max();
   }
 }
 
@@ -39,9 +64,26 @@ TEST(RegistryTest, NamesTheNearestModel) {
   EXPECT_ERROR(Status::kInvalidArgument, MakeModel("resnet18", 0), "at least one class");
 }
 
+TEST(RegistryTest, TheSettingHasTheSameModels) {
+  std::vector<std::string> names;
+  for (const Architecture &architecture : Architectures()) names.emplace_back(architecture.name);
+  for (const Setting &setting : TrainConfig::Settings()) {
+    if (setting.key == "model.architecture") EXPECT_EQ(setting.choices, Join(names, "|"));
+  }
+}
+
+TEST(RegistryTest, AVisionTransformerTakesImagesOfOneSize) {
+  const std::shared_ptr<ImageClassifier> model = MakeModel("vit_b_16", 2);
+  EXPECT_ERROR(Status::kUnsupported, model->features(torch::zeros({1, 3, 224, 256})),
+               "vit_b_16 takes images of 224 x 224 pixels, not 256 x 224");
+  EXPECT_ERROR(Status::kInvalidArgument, CheckCrop(FindArchitecture("vit_b_16"), 192), "set transform.crop to 224");
+  CheckCrop(FindArchitecture("vit_b_16"), 224);
+  CheckCrop(FindArchitecture("resnet18"), 192);
+}
+
 TEST(ClassifierTest, FreezeLeavesOnlyTheHeadTrainable) {
-  for (const char *name : {"squeezenet1_1", "resnet18"}) {
-    const std::shared_ptr<ImageClassifier> model = MakeModel(name, 2);
+  for (const Architecture &architecture : Architectures()) {
+    const std::shared_ptr<ImageClassifier> model = architecture.make(2);
     FreezeBackbone(model.get());
     std::vector<std::string> trainable;
     for (const auto &parameter : model->named_parameters()) {
@@ -49,6 +91,26 @@ TEST(ClassifierTest, FreezeLeavesOnlyTheHeadTrainable) {
     }
     EXPECT_THAT(trainable, ::testing::ElementsAre(model->head_path() + ".weight", model->head_path() + ".bias"));
   }
+}
+
+TEST(ClassifierTest, APureBackboneGivesAnImageTheSameFeaturesInAnyBatchAndAtAnyTime) {
+  const torch::NoGradGuard no_grad;
+  std::vector<std::string> pure;
+  for (const Architecture &architecture : Architectures()) {
+    const std::shared_ptr<ImageClassifier> model = architecture.make(2);
+    if (HasPureBackbone(*model)) pure.emplace_back(architecture.name);
+    // The scale of ConvNeXt's blocks hides them at the start.
+    for (const auto &parameter : model->named_parameters()) {
+      if (parameter.key().ends_with("layer_scale")) parameter.value().fill_(1.0);
+    }
+    model->train();
+    torch::manual_seed(1);
+    const torch::Tensor images = ImagesFor(architecture, 4);
+    const torch::Tensor batch = model->features(images).narrow(0, 0, 2);
+    const torch::Tensor alone = model->features(images.narrow(0, 0, 2));
+    EXPECT_EQ(HasPureBackbone(*model), torch::allclose(batch, alone, 1e-4, 1e-5)) << architecture.name;
+  }
+  EXPECT_THAT(pure, ::testing::ElementsAre("squeezenet1_0", "squeezenet1_1", "vit_b_16"));
 }
 
 class LoadTest : public ::testing::Test {
@@ -70,6 +132,7 @@ class LoadTest : public ::testing::Test {
 
 TEST_F(LoadTest, RoundTripsEveryModel) {
   for (const Architecture &architecture : Architectures()) {
+    SCOPED_TRACE(architecture.name);
     const std::shared_ptr<ImageClassifier> saved = MakeModel(architecture.name, 3);
     const std::filesystem::path path = directory_ / "m.safetensors";
     SaveWeights(*saved, path);
@@ -99,6 +162,48 @@ TEST_F(LoadTest, ReplacesTheHeadForAnotherNumberOfClasses) {
   EXPECT_TRUE(LoadWeights(model.get(), headless, {.allow_head_mismatch = true}).head_replaced);
 }
 
+TEST_F(LoadTest, ANewHeadLeavesTheRestOfEveryModelAlone) {
+  for (const Architecture &architecture : Architectures()) {
+    SCOPED_TRACE(architecture.name);
+    const std::shared_ptr<ImageClassifier> model = architecture.make(5);
+    std::vector<std::pair<std::string, torch::Tensor>> before;
+    for (const auto &parameter : model->named_parameters()) before.emplace_back(parameter.key(), parameter.value());
+    model->ResetHead(3);
+    EXPECT_EQ(model->num_classes(), 3);
+    const auto &after = model->named_parameters();
+    ASSERT_EQ(after.size(), before.size());
+    for (const auto &[name, tensor] : before) {
+      ASSERT_NE(after.find(name), nullptr) << name;
+      EXPECT_EQ(after[name].is_same(tensor), !model->IsHead(name)) << name;
+    }
+    EXPECT_EQ(Parameter(model.get(), model->head_path() + ".bias").size(0), 3);
+    model->eval();
+    const torch::NoGradGuard no_grad;
+    EXPECT_EQ(model->forward(ImagesFor(architecture, 1)).sizes(), (std::vector<int64_t>{1, 3}));
+  }
+}
+
+TEST_F(LoadTest, UnderstandsTheNamesOfOlderVersions) {
+  struct Old {
+    const char *architecture, *now, *then;
+  };
+  for (const Old &old :
+       {Old{"densenet121", "(denselayer[0-9]+[.](norm|conv))([12][.])", "$1.$3"},
+        Old{"vit_b_16", "mlp[.]0[.]", "mlp.linear_1."}, Old{"vit_b_16", "mlp[.]3[.]", "mlp.linear_2."}}) {
+    size_t renamed = 0;
+    const TensorFile file = Changed(Save(old.architecture, 2), [&](NamedTensor *tensor) {
+      const std::string then = std::regex_replace(tensor->name, std::regex(old.now), old.then);
+      renamed += then != tensor->name ? 1 : 0;
+      tensor->name = then;
+      return true;
+    });
+    EXPECT_GE(renamed, 24u);
+    const std::shared_ptr<ImageClassifier> model = MakeModel(old.architecture, 2);
+    EXPECT_FALSE(LoadWeights(model.get(), file).head_replaced);
+    EXPECT_EQ(ArchitectureOf(file)->name, std::string(old.architecture));
+  }
+}
+
 TEST_F(LoadTest, SaysWhichModelTheWeightsAreOf) {
   const std::filesystem::path path = Save("resnet18", 7);
   const std::shared_ptr<ImageClassifier> model = MakeModel("resnet34", 7);
@@ -107,6 +212,10 @@ TEST_F(LoadTest, SaysWhichModelTheWeightsAreOf) {
                "does not fit resnet34: 80 missing", "layer1.2.", "...", "these look like resnet18 weights");
   EXPECT_ERROR(Status::kInvalidArgument, LoadWeights(MakeModel("squeezenet1_1", 7).get(), OpenWeights(path)),
                "missing (features.0.weight", "unexpected (bn1.bias", "these look like resnet18 weights");
+  EXPECT_ERROR(Status::kInvalidArgument, LoadWeights(MakeModel("vit_b_16", 7).get(), OpenWeights(path)),
+               "missing (class_token", "unexpected (bn1.bias", "these look like resnet18 weights");
+  EXPECT_ERROR(Status::kInvalidArgument, LoadWeights(model.get(), OpenWeights(Save("mobilenet_v3_small", 7))),
+               "missing (conv1.weight", "unexpected (classifier.0.bias", "these look like mobilenet_v3_small weights");
   EXPECT_TRUE(torch::equal(before, Parameter(model.get(), "conv1.weight")));
 }
 

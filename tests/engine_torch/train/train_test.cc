@@ -270,7 +270,8 @@ TEST_F(EngineTest, OnlySoManyCheckpointsAreKept) {
 }
 
 TEST_F(EngineTest, FeatureModeLeavesTheBackbonesParametersUntouched) {
-  for (const char *architecture : {"squeezenet1_1", "resnet18"}) {
+  for (const auto &[architecture, head_prefix] : std::vector<std::pair<const char *, const char *>>{
+           {"squeezenet1_1", "classifier."}, {"resnet18", "fc."}, {"mobilenet_v3_small", "classifier.3."}}) {
     const Json config =
         Changed(Config(data_), {{"model.architecture", architecture}, {"model.mode", "feature"}, {"train.epochs", 1}});
     const std::string name = architecture;
@@ -280,7 +281,7 @@ TEST_F(EngineTest, FeatureModeLeavesTheBackbonesParametersUntouched) {
     const TensorFile end = OpenWeights(JoinPath(At(name + "end"), "model.safetensors"));
     int heads = 0;
     for (const NamedTensor &tensor : end.tensors) {
-      const bool head = tensor.name.starts_with("fc.") || tensor.name.starts_with("classifier.");
+      const bool head = tensor.name.starts_with(head_prefix);
       const NamedTensor *before = start.Find(tensor.name);
       ASSERT_NE(before, nullptr) << tensor.name;
       EXPECT_EQ(Bytes(tensor) != Bytes(*before), head) << tensor.name;

@@ -59,6 +59,18 @@ TEST_F(EngineTest, ValidationGathersProblems) {
   EXPECT_THAT(problems[2], HasSubstr("layer9.*"));
 }
 
+TEST_F(EngineTest, ImagesOfTheWrongSizeAreRefused) {
+  const Json config = Changed(Config(data_), {{"model.architecture", "vit_b_16"}});
+  const std::vector<std::string> problems = Validate(config).GetStringList("problems");
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0], "vit_b_16 takes images of 224 x 224 pixels only: set transform.crop to 224 instead of 64");
+  const TrainRun run = Run("a", config);
+  EXPECT_EQ(run.answer.code, "settings");
+  EXPECT_EQ(run.answer.message, problems[0]);
+  const Json small = Changed(Config(data_), {{"model.architecture", "densenet121"}, {"transform.crop", 24}});
+  EXPECT_THAT(Validate(small).GetStringList("problems").at(0), HasSubstr("24 pixels are too small for densenet121"));
+}
+
 TEST_F(EngineTest, ValidationReadsTheWeights) {
   const std::string weights = At("bad.safetensors");
   WriteFileAtomic(weights, "no weights");

@@ -1,0 +1,12 @@
+// VGG with batch norm as torchvision has it. Thread rule: see classifier.h.
+#pragma once
+
+#include <memory>
+
+#include "engine_torch/models/classifier.h"
+
+namespace trainyard {
+
+std::shared_ptr<ImageClassifier> MakeVgg16Bn(int64_t num_classes);
+
+}  // namespace trainyard
