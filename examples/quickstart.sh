@@ -41,7 +41,7 @@ while [ $# -gt 0 ]; do
     --workspace) workspace=$value ;;
   esac
 done
-# As lib/core/train_config.cc has them; known before anything is installed or built.
+# As lib/core/train_config_table.cc has them; known before anything is installed or built.
 models="squeezenet1_0 squeezenet1_1 resnet18 resnet34 resnet50 resnet101 densenet121 vgg16_bn mobilenet_v2 mobilenet_v3_small mobilenet_v3_large"
 models="$models efficientnet_b0 convnext_tiny vit_b_16"
 case " $models " in *" $model "*) ;; *) die "--model $model: one of $models" ;; esac
