@@ -46,7 +46,7 @@ constexpr Setting kSettings[] = {
     {"model.architecture",       kString,     "\"resnet18\"", 0, 0,       "squeezenet1_1|resnet18|resnet34|resnet50",
      "The network; parameter names are torchvision's."},
     {"model.weights",            kString,     "\"\"",      0,    0,       "",
-     "Weights to start from: a .safetensors or .pth file, https://...#<sha256>, or model:NAME[:VERSION] of the workspace. Empty: random."},
+     "Weights to start from: a .safetensors, .pth or TorchScript file, https://...#<sha256>, or model:NAME[:VERSION] of the workspace. Empty: random."},
     {"model.mode",               kString,     "\"finetune\"", 0, 0,       "finetune|feature",
      "Train all parameters, or only the head on a frozen backbone."},
     {"train.epochs",             kInteger,    "25",        1,    1000000, "", "Passes over the training images."},

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine_torch/export/export_weights.h"
 #include "engine_torch/predict/predictor.h"
 #include "engine_torch/train/settings.h"
 #include "engine_torch/train/trainer.h"
@@ -181,6 +182,13 @@ int32_t PredictorTensor(const ty_engine_predictor *predictor, const DLTensor *in
   });
 }
 
+int32_t ExportModelWeights(const char *model_path, const char *format, const char *out_path, ty_engine_error *error) {
+  return Guard(error, [&] {
+    Require(model_path != nullptr && format != nullptr && out_path != nullptr, "model_path, format and out_path");
+    ExportWeights(model_path, format, out_path);
+  });
+}
+
 void PredictorFree(ty_engine_predictor *predictor) {
   const std::unique_ptr<ty_engine_predictor> owned(predictor);
 }
@@ -195,7 +203,6 @@ void PredictionItemAt(const ty_engine_prediction *prediction, size_t index, ty_e
   const PredictionItem &item = prediction->items[index];
   out->path = item.path.c_str();
   out->error = item.error.empty() ? nullptr : item.error.c_str();
-  out->status = item.status;
   out->status = item.status;
   out->count = static_cast<int32_t>(item.classes.size());
   out->classes = item.classes.data();
@@ -227,6 +234,7 @@ const ty_engine *Table() {
       .prediction_size = PredictionSize,
       .prediction_item = PredictionItemAt,
       .prediction_free = PredictionFree,
+      .export_weights = ExportModelWeights,
   };
   return &table;
 }

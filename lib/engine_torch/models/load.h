@@ -33,6 +33,10 @@ std::optional<int64_t> ClassesOf(const TensorFile &file, const Architecture &arc
 // The known model whose names and shapes, apart from the head's, the file has; null when there is none.
 const Architecture *ArchitectureOf(const TensorFile &file);
 
+// The known model that the file holds whole, with its weights. Throws kUnsupported when it is none: other names or
+// shapes, no head, or a whole module of a class that is not torchvision's, which may compute something else.
+std::shared_ptr<ImageClassifier> ModelOf(const TensorFile &file);
+
 // Writes parameters and buffers as contiguous CPU float32 safetensors under torchvision's names, synced and atomic.
 void SaveWeights(const ImageClassifier &model, const std::filesystem::path &path,
                  const std::map<std::string, std::string> &metadata = {});

@@ -54,6 +54,16 @@ Json InfoToJson(const CheckpointInfo &info, bool best_is_current) {
   return json;
 }
 
+// The metadata's JSON, once the checksum is right.
+Json MetadataOf(const TensorFile &file) {
+  const auto text = file.metadata.find(kCheckpointMetadata);
+  const auto crc = file.metadata.find("crc32");
+  if (text == file.metadata.end() || crc == file.metadata.end())
+    throw Error::Corrupt("not a checkpoint of a training job");
+  if (crc->second != std::to_string(ChecksumOf(file.tensors))) throw Error::Corrupt("its checksum does not match");
+  return Json::Parse(text->second, "checkpoint");
+}
+
 CheckpointInfo InfoFromJson(const Json &json) {
   if (json.GetInt64("schema_version") > kSchemaVersion) throw Error(Status::kVersion, "written by a newer trainyard");
   CheckpointInfo info;
@@ -101,6 +111,14 @@ void CopyGroup(const std::map<std::string, const NamedTensor *> &index, const st
 
 }  // namespace
 
+CheckpointInfo ReadCheckpointInfo(const TensorFile &file) {
+  try {
+    return InfoFromJson(MetadataOf(file));
+  } catch (const Error &error) {
+    throw Error(error.status(), "'" + file.path.string() + "': " + error.what(), {{"path", file.path.string()}});
+  }
+}
+
 CheckpointDirectory::CheckpointDirectory(std::string path, int64_t keep)
     : path_(std::move(path)), keep_(std::max<int64_t>(keep, 1)) {}
 
@@ -144,7 +162,7 @@ void CheckpointDirectory::Write(const CheckpointInfo &info, const CheckpointStat
   add("best.", state.best);
   try {
     WriteSafetensors(PathOf(info.epoch), tensors,
-                     {{"trainyard_checkpoint", InfoToJson(info, state.best.empty()).Dump()},
+                     {{kCheckpointMetadata, InfoToJson(info, state.best.empty()).Dump()},
                       {"crc32", std::to_string(ChecksumOf(tensors))}});
   } catch (const Error &error) {
     std::string message =
@@ -169,12 +187,7 @@ std::optional<CheckpointDirectory::Found> CheckpointDirectory::Resume(const Chec
     found.path = PathOf(epoch);
     try {
       const TensorFile file = OpenWeights(found.path);
-      const auto text = file.metadata.find("trainyard_checkpoint");
-      const auto crc = file.metadata.find("crc32");
-      if (text == file.metadata.end() || crc == file.metadata.end())
-        throw Error::Corrupt("not a checkpoint of a training job");
-      if (crc->second != std::to_string(ChecksumOf(file.tensors))) throw Error::Corrupt("its checksum does not match");
-      const Json json = Json::Parse(text->second, "checkpoint");
+      const Json json = MetadataOf(file);
       found.info = InfoFromJson(json);
       found.best_is_current = json.GetBool("best_is_current");
       CheckSame(found.path, found.info, wanted);

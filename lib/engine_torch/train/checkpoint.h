@@ -37,6 +37,14 @@ struct CheckpointState {
   NamedState best;
 };
 
+// The metadata of a checkpoint file that tells it from other weight files.
+inline constexpr const char *kCheckpointMetadata = "trainyard_checkpoint";
+
+struct TensorFile;
+
+// What is said of a checkpoint, its checksum compared. Throws kCorrupt (no checkpoint, or damaged) or kVersion.
+CheckpointInfo ReadCheckpointInfo(const TensorFile &file);
+
 class CheckpointDirectory {
  public:
   CheckpointDirectory(std::string path, int64_t keep);
