@@ -61,7 +61,8 @@ int main(int argc, char **argv) {
     } else if (command == "export" && argc == 5) {
       trainyard::ExportWeights(argv[2], argv[3], argv[4]);
     } else if (command == "traced" && argc == 3) {
-      std::printf("%s\n", trainyard::TracedInEvalMode(trainyard::LoadScript(argv[2])).value_or("can be trained").c_str());
+      std::printf("%s\n",
+                  trainyard::TracedInEvalMode(trainyard::LoadScript(argv[2])).value_or("can be trained").c_str());
     } else {
       return 2;
     }
