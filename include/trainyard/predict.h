@@ -20,9 +20,15 @@ typedef struct ty_predictor ty_predictor;
 typedef struct ty_prediction ty_prediction;
 
 /**
- * Open a model that a training job wrote.
+ * Open a model that a training job wrote, or one from elsewhere: weights of an architecture that the library knows, or
+ * a TorchScript archive of any image classifier. A model.json beside such a file gives its classes and preprocessing
+ * ({"schema_version": 1, "task": "image_classification", "classes": [...], "preprocessing": {"resize": 256, "crop":
+ * 224, "mean": [...], "std": [...]}}); without one the classes are called "0", "1", ... and images are prepared as for
+ * ImageNet. A weight file executes nothing; the code of a TorchScript archive runs, so open only what you trust.
  *
- * @param path           a directory with model.json and model.safetensors, or the path of either file
+ * @param path           a directory with model.json and model.safetensors, or the path of either file; a .safetensors
+ * file, or what torch.save wrote (a state dict, or a whole module of torchvision's classes); what torch.jit.save wrote,
+ * which must map [n, 3, height, width] to logits, [n, classes]
  * @param device         "auto" (a GPU when there is one), "cpu", "cuda", "cuda:1"; NULL: "auto"
  * @param out_predictor  [out] free with ty_predictor_free
  * @param err            [out, optional]

@@ -43,7 +43,7 @@ constexpr Setting kSettings[] = {
      "mobilenet_v2|mobilenet_v3_small|mobilenet_v3_large|efficientnet_b0|convnext_tiny|vit_b_16|mlp|sequential",
      "The network; layers, parameter names and initial weights are torchvision's. vit_b_16 takes images of 224 x 224 pixels only. mlp and sequential are for arrays (ty_trainer)."},
     {"model.weights",            kString,     "\"\"",      0,    0,       "",
-     "Weights to start from: a .safetensors or .pth file, https://...#<sha256>, or model:NAME[:VERSION] of the workspace. Empty: random."},
+     "Weights to start from: a .safetensors, .pth or TorchScript file, https://...#<sha256>, or model:NAME[:VERSION] of the workspace. Empty: random."},
     {"model.mode",               kString,     "\"finetune\"", 0, 0,       "finetune|feature",
      "Train all parameters, or only the head on a frozen backbone."},
     {"model.cache_features",     kInteger,    "0",         0,    1000,    "",

@@ -84,6 +84,7 @@ typedef struct ty_engine {
   /* Runs a whole training job. config_json: nested (core/train_config_table.cc). */
   int32_t (*train)(const char *config_json, const ty_engine_host *host, ty_engine_error *error);
 
+  /* path: a model's directory or its model.json, a weight file of a native model, or a TorchScript archive. */
   int32_t (*predictor_open)(const char *path, const char *device, ty_engine_predictor **out, ty_engine_error *error);
   int32_t (*predictor_class_count)(const ty_engine_predictor *predictor);
   const char *(*predictor_class_name)(const ty_engine_predictor *predictor, int32_t index);
@@ -114,6 +115,11 @@ typedef struct ty_engine {
   size_t (*prediction_size)(const ty_engine_prediction *prediction);
   void (*prediction_item)(const ty_engine_prediction *prediction, size_t index, ty_engine_prediction_item *out);
   void (*prediction_free)(ty_engine_prediction *prediction);
+
+  /* Writes a model in another form, in place of out_path or not at all. model_path: a model's directory, its model.json
+   * or a weight file. format: "state_dict" (torch.load), "safetensors", "torchscript" (of a model that came as such),
+   * "checkpoint" (a checkpoint of a training job as a dict for torch.load). */
+  int32_t (*export_weights)(const char *model_path, const char *format, const char *out_path, ty_engine_error *error);
 } ty_engine;
 
 /* The one symbol that the plug-in exports, as TY_ENGINE_ENTRY_NAME. */

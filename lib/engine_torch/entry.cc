@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine_torch/export/export_weights.h"
 #include "engine_torch/predict/predictor.h"
 #include "engine_torch/train/array_trainer.h"
 #include "engine_torch/train/settings.h"
@@ -186,6 +187,13 @@ int32_t PredictorTensor(const ty_engine_predictor *predictor, const DLTensor *in
   });
 }
 
+int32_t ExportModelWeights(const char *model_path, const char *format, const char *out_path, ty_engine_error *error) {
+  return Guard(error, [&] {
+    Require(model_path != nullptr && format != nullptr && out_path != nullptr, "model_path, format and out_path");
+    ExportWeights(model_path, format, out_path);
+  });
+}
+
 void PredictorFree(ty_engine_predictor *predictor) {
   const std::unique_ptr<ty_engine_predictor> owned(predictor);
 }
@@ -290,6 +298,7 @@ const ty_engine *Table() {
       .prediction_size = PredictionSize,
       .prediction_item = PredictionItemAt,
       .prediction_free = PredictionFree,
+      .export_weights = ExportModelWeights,
   };
   return &table;
 }

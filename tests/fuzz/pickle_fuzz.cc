@@ -1,4 +1,4 @@
-// Whatever torch.save is said to have written: zip, legacy and bare pickles.
+// Whatever torch.save or torch.jit.save is said to have written: zip, legacy and bare pickles.
 #include <memory>
 
 #include "engine_torch/weights/file_builders.h"
@@ -31,6 +31,7 @@ extern "C" void TrainyardFuzzSetUp(trainyard::fuzz::Corpus *corpus) {
     corpus->seeds.push_back(trainyard::testing::TorchLegacy(pickle));
     corpus->seeds.push_back(pickle);
   }
+  corpus->seeds.push_back(trainyard::testing::ScriptZip(trainyard::testing::ScriptModule()));
   corpus->dictionary = {"PK\x01\x02",
                         "PK\x03\x04",
                         "PK\x05\x06",
@@ -52,7 +53,10 @@ extern "C" void TrainyardFuzzSetUp(trainyard::fuzz::Corpus *corpus) {
                         "ctorch\nFloatStorage\n",
                         "_rebuild_tensor_v3",
                         "_rebuild_from_type_v2",
-                        "torch._tensor"};
+                        "torch._tensor",
+                        "constants.pkl",
+                        "c__torch__.a\nB\n",
+                        "torch.jit._pickle"};
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

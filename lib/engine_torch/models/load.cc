@@ -6,6 +6,7 @@
 #include "engine_torch/weights/bytes.h"
 #include "engine_torch/weights/safetensors.h"
 #include "util/hash.h"
+#include "util/text.h"
 
 namespace trainyard {
 namespace {
@@ -233,6 +234,31 @@ std::string FingerprintOf(const ImageClassifier &model) {
   Fingerprint fingerprint(model.head_path());
   for (const auto &[name, tensor] : std::map(state.begin(), state.end())) fingerprint.Add(name, tensor.sizes());
   return fingerprint.Hash();
+}
+
+std::shared_ptr<ImageClassifier> ModelOf(const TensorFile &file) {
+  const auto refuse = [&file](const std::string &what) {
+    return Error(Status::kUnsupported, "'" + file.path.string() + "' " + what, {{"path", file.path.string()}});
+  };
+  if (!file.model_class.empty() && !file.model_class.starts_with("torchvision.models.")) {
+    throw refuse("is a whole module of the class " + file.model_class +
+                 ", whose code is not in the file: export it with torch.jit.script, or save its state dict when it is "
+                 "one of the known models");
+  }
+  const Architecture *architecture = ArchitectureOf(file);
+  if (architecture == nullptr) {
+    std::vector<std::string> names;
+    for (const Architecture &known : Architectures()) names.emplace_back(known.name);
+    throw refuse("holds the weights of no known model (known: " + Join(names, ", ") +
+                 "); for another one, export it with torch.jit.script or torch.jit.trace");
+  }
+  const std::optional<int64_t> classes = ClassesOf(file, *architecture);
+  if (!classes || *classes < 1)
+    throw refuse(std::string("holds ") + architecture->name + " without its last layer, " + architecture->head);
+  const KeepGenerator keep;
+  std::shared_ptr<ImageClassifier> model = architecture->make(*classes);
+  LoadWeights(model.get(), file);
+  return model;
 }
 
 void SaveWeights(const ImageClassifier &model, const std::filesystem::path &path,

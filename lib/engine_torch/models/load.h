@@ -39,6 +39,10 @@ const Architecture *ArchitectureOf(const TensorFile &file);
 // files lack).
 std::string FingerprintOf(const ImageClassifier &model);
 
+// The known model that the file holds whole, with its weights. Throws kUnsupported when it is none: other names or
+// shapes, no head, or a whole module of a class that is not torchvision's, which may compute something else.
+std::shared_ptr<ImageClassifier> ModelOf(const TensorFile &file);
+
 // Writes parameters and buffers as contiguous CPU float32 safetensors under torchvision's names, synced and atomic.
 void SaveWeights(const ImageClassifier &model, const std::filesystem::path &path,
                  const std::map<std::string, std::string> &metadata = {});

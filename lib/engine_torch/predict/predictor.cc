@@ -86,19 +86,10 @@ at::Tensor EmptyImages(int64_t count, int64_t side) {
 }  // namespace
 
 Predictor::Predictor(const std::string &path, const std::string &device)
-    : description_(ReadModelDescription(path)),
-      device_(ChooseDevice(device)),
-      model_(ReadModel(path, description_)),
-      transform_(TransformOf(description_)) {
-  for (at::Tensor parameter : model_->parameters()) {
-    if (parameter.dim() == 4) parameter.set_data(parameter.detach().contiguous(at::MemoryFormat::ChannelsLast));
-    parameter.set_requires_grad(false);
-  }
-  model_->to(device_);
-}
+    : model_(path, ChooseDevice(device)), transform_(TransformOf(model_.description())) {}
 
 at::Tensor Predictor::Probabilities(const at::Tensor &images) const {
-  return model_->forward(images.to(device_)).softmax(1).to(c10::kCPU, at::kFloat).contiguous();
+  return model_.Logits(images).softmax(1, at::kFloat).to(c10::kCPU).contiguous();
 }
 
 std::vector<PredictionItem> Predictor::Files(const std::vector<std::string> &paths, int32_t top_k) const {

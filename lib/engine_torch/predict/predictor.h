@@ -2,16 +2,12 @@
 // LibTorch-wide is changed.
 #pragma once
 
-#include <c10/core/Device.h>
-
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "engine_torch/image/transforms.h"
-#include "engine_torch/models/classifier.h"
-#include "engine_torch/train/model_files.h"
+#include "engine_torch/predict/loaded_model.h"
 #include "trainyard/dlpack.h"
 
 namespace trainyard {
@@ -27,10 +23,10 @@ struct PredictionItem {
 
 class Predictor {
  public:
-  // `path`: a directory with model.json and model.safetensors, or either file. `device`: see ChooseDevice.
+  // `path`: see LoadedModel. `device`: see ChooseDevice.
   Predictor(const std::string &path, const std::string &device);
 
-  const std::vector<std::string> &classes() const { return description_.classes; }
+  const std::vector<std::string> &classes() const { return model_.description().classes; }
 
   // One item each, in order; an image that cannot be read is an item with an error.
   std::vector<PredictionItem> Files(const std::vector<std::string> &paths, int32_t top_k) const;
@@ -45,9 +41,7 @@ class Predictor {
   at::Tensor ProbabilitiesOfAnySize(const at::Tensor &images) const;
   at::Tensor TransformBytes(const at::Tensor &bytes) const;
 
-  ModelDescription description_;
-  c10::Device device_;
-  std::shared_ptr<ImageClassifier> model_;
+  LoadedModel model_;
   image::TransformConfig transform_;
 };
 

@@ -74,6 +74,18 @@ Json InfoToJson(const CheckpointInfo &info, bool best_is_current) {
   return json;
 }
 
+// The metadata's JSON, once the checksum is right.
+Json MetadataOf(const TensorFile &file) {
+  const auto text = file.metadata.find(kCheckpointMetadata);
+  const auto crc = file.metadata.find("crc32");
+  if (text == file.metadata.end() || crc == file.metadata.end())
+    throw Error::Corrupt("'" + file.path.string() + "' is not a checkpoint of a training job");
+  if (crc->second != std::to_string(ChecksumOf(file.tensors))) {
+    throw Error::Corrupt("the checksum of '" + file.path.string() + "' does not match: it is damaged");
+  }
+  return Json::Parse(text->second, "checkpoint");
+}
+
 CheckpointInfo InfoFromJson(const Json &json) {
   const int64_t version = json.GetInt64("schema_version");
   if (version != kSchemaVersion) {
@@ -146,6 +158,10 @@ void CopyGroup(const TensorIndex &index, const std::string &group, const NamedSt
 
 }  // namespace
 
+CheckpointInfo ReadCheckpointInfo(const TensorFile &file) {
+  return InfoFromJson(MetadataOf(file));
+}
+
 void WriteCheckpointFile(const std::string &path, const CheckpointInfo &info, const CheckpointState &state) {
   std::vector<at::Tensor> kept;  // what the entries point into
   std::vector<NamedTensor> tensors;
@@ -165,21 +181,14 @@ void WriteCheckpointFile(const std::string &path, const CheckpointInfo &info, co
   add("average.", state.average);
   add("best.", state.best);
   WriteSafetensors(path, tensors,
-                   {{"trainyard_checkpoint", InfoToJson(info, state.best.empty()).Dump()},
+                   {{kCheckpointMetadata, InfoToJson(info, state.best.empty()).Dump()},
                     {"crc32", std::to_string(ChecksumOf(tensors))}});
 }
 
 CheckpointRead ReadCheckpointFile(const std::string &path, const CheckpointInfo &wanted, CheckpointState *state) {
   const c10::NoGradGuard no_grad;
   const TensorFile file = OpenWeights(path);
-  const auto text = file.metadata.find("trainyard_checkpoint");
-  const auto crc = file.metadata.find("crc32");
-  if (text == file.metadata.end() || crc == file.metadata.end())
-    throw Error::Corrupt("'" + path + "' is not a checkpoint of a training job");
-  if (crc->second != std::to_string(ChecksumOf(file.tensors))) {
-    throw Error::Corrupt("the checksum of '" + path + "' does not match: it is damaged");
-  }
-  const Json json = Json::Parse(text->second, "checkpoint");
+  const Json json = MetadataOf(file);
   CheckpointRead read{InfoFromJson(json), json.GetBool("best_is_current")};
   CheckSame(path, read.info, wanted);
   TensorIndex index;

@@ -45,6 +45,14 @@ struct CheckpointState {
   NamedState best;
 };
 
+// The metadata of a checkpoint file that tells it from other weight files.
+inline constexpr const char *kCheckpointMetadata = "trainyard_checkpoint";
+
+struct TensorFile;
+
+// What is said of a checkpoint, its checksum compared. Throws kCorrupt (no checkpoint, or damaged) or kVersion.
+CheckpointInfo ReadCheckpointInfo(const TensorFile &file);
+
 // One file. Reading copies its tensors into `state` (best into state->best unless best_is_current); throws kCorrupt or
 // kUnsupported (no whole checkpoint), kVersion, or kInvalidState when it is of another model, mode, seed or batch size
 // than `wanted`.

@@ -12,12 +12,13 @@
 // model.json
 //   1. "schema_version": 1. A reader refuses a higher number; additions that may be ignored do not raise it
 //   2. "task": "image_classification"
-//   3. "architecture": a name of the table of models ("squeezenet1_1")
-//   4. "weights": "model.safetensors", beside this file
+//   3. "architecture": a name of the table of models ("squeezenet1_1"); absent: to be told by the weights
+//   4. "weights": the name of a file beside this one, "model.safetensors" when absent
 //   5. "classes": the names, by index
 //   6. "preprocessing": {"resize": shorter side in pixels, bilinear with antialiasing, "crop": side of the centre
 //   square,
-//      "mean": 3 numbers, "std": 3 numbers}; pixels are red, green, blue in 0..1 before (x - mean) / std
+//      "mean": 3 numbers, "std": 3 numbers}; pixels are red, green, blue in 0..1 before (x - mean) / std. Absent: as
+//      torchvision's pretrained models want it
 //   7. "trained": {"epochs": done, "best_epoch": from 1, "best_val_accuracy", "seed", "mode": "finetune"|"feature",
 //   "stopped": true when it
 //      was asked to end early}
@@ -64,14 +65,18 @@ ModelDescription Parse(const Json &json) {
   if (json.GetString("task") != kTask)
     throw Error(Status::kUnsupported, "task '" + json.GetString("task") + "' is not known here");
   ModelDescription out;
-  out.architecture = json.GetString("architecture");
+  out.architecture = json.GetString("architecture", "");
+  out.weights = json.GetString("weights", kWeightsFile);
+  if (!IsSafeRelativePath(out.weights) || BaseName(out.weights) != out.weights)
+    throw Error::Corrupt("'weights' must be the name of a file beside it, not '" + out.weights + "'");
   out.classes = json.GetStringList("classes");
   if (out.classes.empty()) throw Error::Corrupt("it names no classes");
-  const Json preprocessing = json.Get("preprocessing");
-  out.resize = static_cast<int>(preprocessing.Get("resize").AsInt64(1, 16384));
-  out.crop = static_cast<int>(preprocessing.Get("crop").AsInt64(1, 16384));
-  out.mean = Channels(preprocessing, "mean");
-  out.std = Channels(preprocessing, "std");
+  if (const auto preprocessing = json.Find("preprocessing")) {
+    out.resize = static_cast<int>(preprocessing->Get("resize").AsInt64(1, 16384));
+    out.crop = static_cast<int>(preprocessing->Get("crop").AsInt64(1, 16384));
+    out.mean = Channels(*preprocessing, "mean");
+    out.std = Channels(*preprocessing, "std");
+  }
   if (const auto trained = json.Find("trained")) {
     out.epochs = trained->GetInt64("epochs", 0);
     out.best_epoch = trained->GetInt64("best_epoch", 0);
@@ -107,7 +112,9 @@ ModelDescription ReadModelDescription(const std::string &path) {
     throw Error::NotFound("no model at '" + path + "': there is no such file or directory", {{"path", path}});
   if (!PathExists(file)) {
     throw Error::NotFound(
-        "no model at '" + path + "': it needs model.json and model.safetensors, as a training job writes them",
+        "no model at '" + path +
+            "': it needs model.json and model.safetensors, as a training job writes them; for other models give the "
+            "weight file or TorchScript archive itself",
         {{"path", file}});
   }
   try {
@@ -119,11 +126,25 @@ ModelDescription ReadModelDescription(const std::string &path) {
   }
 }
 
+std::string WeightsPathOf(const std::string &path) {
+  if (IsDirectory(path) && !PathExists(JoinPath(path, kModelFile))) {
+    const std::vector<DirEntry> entries = ListDir(path);
+    const std::string only = entries.size() == 1 ? JoinPath(path, entries.front().name) : "";
+    if (!only.empty() && !IsDirectory(only)) return only;
+  }
+  const bool described = IsDirectory(path) || BaseName(path) == kModelFile || !PathExists(path);
+  return described ? JoinPath(DirectoryOf(path), ReadModelDescription(path).weights) : path;
+}
+
 std::shared_ptr<ImageClassifier> ReadModel(const std::string &path, const ModelDescription &description) {
-  const std::string directory = DirectoryOf(path);
-  std::shared_ptr<ImageClassifier> model =
-      MakeModel(description.architecture, static_cast<int64_t>(description.classes.size()));
-  LoadWeights(model.get(), OpenWeights(JoinPath(directory, kWeightsFile)));
+  const TensorFile file = OpenWeights(JoinPath(DirectoryOf(path), description.weights));
+  std::shared_ptr<ImageClassifier> model;
+  if (description.architecture.empty()) {
+    model = ModelOf(file);
+  } else {
+    model = MakeModel(description.architecture, static_cast<int64_t>(description.classes.size()));
+    LoadWeights(model.get(), file);
+  }
   model->eval();
   return model;
 }

@@ -1,5 +1,6 @@
 // The two files a training job leaves: model.safetensors (torchvision's names, readable by Python) and model.json (what
-// is needed to use it). Thread rule: functions and values.
+// is needed to use it). A model.json may also be written by hand for weights from elsewhere. Thread rule: functions and
+// values.
 #pragma once
 
 #include <array>
@@ -16,12 +17,13 @@ inline constexpr const char *kModelFile = "model.json";
 inline constexpr const char *kWeightsFile = "model.safetensors";
 
 struct ModelDescription {
-  std::string architecture;
+  std::string architecture;            // empty: to be told by the weights
+  std::string weights = kWeightsFile;  // a file beside model.json
   std::vector<std::string> classes;
   int resize = 256;
   int crop = 224;
-  std::array<float, 3> mean = {};
-  std::array<float, 3> std = {};
+  std::array<float, 3> mean = {0.485f, 0.456f, 0.406f};
+  std::array<float, 3> std = {0.229f, 0.224f, 0.225f};
   // How it was trained; for people.
   int64_t epochs = 0;
   int64_t best_epoch = 0;
@@ -38,7 +40,12 @@ void WriteModel(const std::string &directory, const ModelDescription &descriptio
 // newer library), kUnsupported (another task).
 ModelDescription ReadModelDescription(const std::string &path);
 
-// The model with its weights, on the CPU, in evaluation mode. Throws what reading weights throws.
+// The weight file of the model at `path`: the one that model.json names for a directory or model.json itself; the only
+// file of a directory without one; else `path`. Throws as ReadModelDescription().
+std::string WeightsPathOf(const std::string &path);
+
+// The model with its weights, the file that the description names beside `path`, on the CPU, in evaluation mode. Throws
+// what reading weights throws.
 std::shared_ptr<ImageClassifier> ReadModel(const std::string &path, const ModelDescription &description);
 
 }  // namespace trainyard

@@ -1,16 +1,14 @@
 #include "engine_torch/weights/safetensors.h"
 
 #include <cjson/cJSON.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <optional>
 #include <set>
 
-#include "util/fs.h"
+#include "util/atomic_file.h"
+#include "util/text.h"
 
 namespace trainyard {
 namespace {
@@ -170,7 +168,7 @@ void CheckLayout(std::vector<const Entry *> entries, uint64_t data_bytes, size_t
 // --- writing ---
 
 std::string BuildHeader(const std::vector<const NamedTensor *> &tensors,
-                        const std::map<std::string, std::string> &metadata) {
+                        const std::map<std::string, std::string> &metadata, const std::filesystem::path &path) {
   Json header(cJSON_CreateObject());
   if (!metadata.empty()) {
     cJSON *object = cJSON_AddObjectToObject(header.get(), kMetadata);
@@ -193,6 +191,11 @@ std::string BuildHeader(const std::vector<const NamedTensor *> &tensors,
   if (text == nullptr) throw Error(Status::kOutOfMemory, "out of memory writing a safetensors header");
   std::string result = text.get();
   result.resize((result.size() + 7) / 8 * 8, ' ');  // part 3 starts at a multiple of 8
+  if (result.size() > kMaxHeaderBytes) {
+    throw Error(Status::kUnsupported, "cannot write '" + path.string() + "': " + std::to_string(tensors.size()) +
+                                          " tensors need a header of more than 100 MB, which no reader takes; write a "
+                                          "state dict instead");
+  }
   return result;
 }
 
@@ -204,7 +207,8 @@ std::vector<const NamedTensor *> InFileOrder(std::span<const NamedTensor> tensor
     const std::string where = "cannot write '" + path.string() + "': tensor '" + Printable(tensor.name) + "' ";
     if (!names.insert(tensor.name).second)
       throw Error::InvalidArgument(where + "is there twice or has a reserved name");
-    if (tensor.name.find('\0') != std::string::npos) throw Error::InvalidArgument(where + "has a NUL in its name");
+    if (tensor.name.find('\0') != std::string::npos || !IsValidUtf8(tensor.name))
+      throw Error::InvalidArgument(where + "has a name that is no UTF-8 text");
     const uint64_t bytes = static_cast<uint64_t>(tensor.ElementCount()) * SizeOf(tensor.dtype);
     if (!tensor.IsContiguous() || tensor.data.size() != bytes)
       throw Error::InvalidArgument(where + "is not contiguous");
@@ -216,14 +220,6 @@ std::vector<const NamedTensor *> InFileOrder(std::span<const NamedTensor> tensor
     return size_a != size_b ? size_a > size_b : a->name < b->name;
   });
   return order;
-}
-
-// Beside the target, because rename() works within one file system only.
-std::filesystem::path TemporaryName(const std::filesystem::path &path) {
-  static std::atomic<unsigned> counter{0};  // two threads may write the same target
-  std::filesystem::path name = path.parent_path();
-  name /= "." + path.filename().string() + ".tmp." + std::to_string(getpid()) + "." + std::to_string(counter++);
-  return name;
 }
 
 }  // namespace
@@ -266,21 +262,13 @@ TensorFile ParseSafetensors(Bytes bytes, const std::filesystem::path &path, std:
 void WriteSafetensors(const std::filesystem::path &path, std::span<const NamedTensor> tensors,
                       const std::map<std::string, std::string> &metadata) {
   const std::vector<const NamedTensor *> order = InFileOrder(tensors, path);
-  const std::string header = BuildHeader(order, metadata);
-  const std::filesystem::path temporary = TemporaryName(path);
-  try {
-    const UniqueFd file = OpenFile(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    const uint64_t length = header.size();
-    WriteAll(file.get(), &length, sizeof length, path);
-    WriteAll(file.get(), header.data(), header.size(), path);
-    for (const NamedTensor *tensor : order) WriteAll(file.get(), tensor->data.data(), tensor->data.size(), path);
-    if (fsync(file.get()) != 0) throw Error::FromErrno(errno, "sync weight file", path);
-    RenamePath(temporary, path);
-  } catch (...) {
-    unlink(temporary.c_str());
-    throw;
-  }
-  SyncDirectory(path.has_parent_path() ? path.parent_path().string() : ".");
+  const std::string header = BuildHeader(order, metadata, path);
+  AtomicFile file(path);
+  const uint64_t length = header.size();
+  file.Write(&length, sizeof length);
+  file.Write(header.data(), header.size());
+  for (const NamedTensor *tensor : order) file.Write(tensor->data.data(), tensor->data.size());
+  file.Commit();
 }
 
 }  // namespace trainyard

@@ -1,7 +1,6 @@
 #include "engine_torch/weights/state_dict.h"
 
 #include <algorithm>
-#include <limits>
 #include <set>
 
 #include "engine_torch/weights/torch_globals.h"
@@ -16,6 +15,7 @@ constexpr size_t kMaxTensors = 1'000'000;
 constexpr size_t kMaxModuleVisits = 1'000'000;  // a module may hold another one many times over
 constexpr size_t kMaxModuleAttributes = 1000;
 constexpr size_t kMaxDimensions = 64;
+constexpr std::string_view kScriptClasses = "__torch__.";
 constexpr int kMaxWrappers = 8;  // a tensor in a Parameter in a subclass ...
 
 // The class or function an object was made with: "torch.nn.modules.conv.Conv2d"; empty when it is no import.
@@ -44,6 +44,15 @@ bool IsModule(const PickleValue &value) {
   if (value.state->entries.size() > kMaxModuleAttributes) return false;
   return value.state->Find("_modules") != nullptr && value.state->Find("_parameters") != nullptr &&
          value.state->Find("_buffers") != nullptr;
+}
+
+// An object of a TorchScript archive: its attributes (parameters, buffers, modules and plain values) are one dict.
+bool IsScriptModule(const PickleValue &value) {
+  if (!value.Is(Kind::kObject) || !value.constructed || value.state == nullptr || !value.state->Is(Kind::kDict)) {
+    return false;
+  }
+  return value.callable->Is(Kind::kGlobal) && value.callable->text.starts_with(kScriptClasses) &&
+         value.state->entries.size() <= kMaxModuleAttributes;
 }
 
 bool IsDictLike(const PickleValue &value) {
@@ -140,21 +149,6 @@ bool ReadSizes(const PickleValue *value, std::vector<int64_t> *sizes) {
   return true;
 }
 
-// The number of elements from the first to the last one that shape and strides reach, 0 for an empty tensor.
-bool ReachOf(const NamedTensor &tensor, uint64_t *reach) {
-  uint64_t last = 0;
-  uint64_t count = 1;
-  for (size_t i = 0; i < tensor.shape.size(); ++i) {
-    const auto size = static_cast<uint64_t>(tensor.shape[i]);
-    if (!MultiplyAdd(0, count, size, &count)) return false;
-    if (size > 0 && !MultiplyAdd(last, size - 1, static_cast<uint64_t>(tensor.strides[i]), &last)) return false;
-  }
-  // A tensor expanded from few elements may claim any size; no weight is a terabyte.
-  if (count > (uint64_t{1} << 40) || last == std::numeric_limits<uint64_t>::max()) return false;
-  *reach = count == 0 ? 0 : last + 1;
-  return true;
-}
-
 class Collector {
  public:
   Collector(const StorageMap &storages, TensorFile *file) : storages_(storages), file_(file) {}
@@ -179,6 +173,18 @@ class Collector {
     }
     for (const auto &[key, value] : state.Find("_modules")->entries) {
       if (key->Is(Kind::kString) && IsModule(*value)) AddModule(*value, prefix + key->text + ".", depth + 1);
+    }
+  }
+
+  // As above. What is a buffer is said in the archive's code alone, so that a plain tensor attribute is taken for one.
+  void AddScriptModule(const PickleValue &module, const std::string &prefix, int depth = 0) {
+    if (depth > kMaxModuleDepth || ++visits_ > kMaxModuleVisits) throw Bad("its modules are nested too deep");
+    for (const auto &[key, value] : module.state->entries) {
+      if (key->Is(Kind::kString) && IsTensor(value)) Add(prefix + key->text, *value);
+    }
+    for (const auto &[key, value] : module.state->entries) {
+      if (!key->Is(Kind::kString) || !IsScriptModule(*value)) continue;
+      AddScriptModule(*value, prefix + key->text + ".", depth + 1);
     }
   }
 
@@ -346,6 +352,23 @@ std::string ModelClass(const PickleValue *module) {
   return global == nullptr ? "" : Printable(global->text);
 }
 
+// "__torch__.torchvision.models.resnet.___torch_mangle_3.ResNet" -> "torchvision.models.resnet.ResNet".
+std::string ScriptClass(const PickleValue &module) {
+  std::string name = module.callable->text.substr(kScriptClasses.size());
+  constexpr std::string_view kMangle = "___torch_mangle_";
+  for (size_t start = name.find(kMangle); start != std::string::npos; start = name.find(kMangle, start)) {
+    const size_t dot = name.find('.', start);
+    if (dot == std::string::npos) break;
+    name.erase(start, dot + 1 - start);
+  }
+  return Printable(name);
+}
+
+void StripPrefixes(std::vector<NamedTensor> *tensors) {
+  while (StripPrefix("module.", tensors) || StripPrefix("_orig_mod.", tensors)) {
+  }
+}
+
 }  // namespace
 
 void CheckUnknownGlobals(const PickleDocument &document, const std::filesystem::path &path) {
@@ -380,10 +403,27 @@ void CollectTensors(const PickleDocument &document, const StorageMap &storages, 
   } else {
     collector.AddDict(*source);
   }
-  while (StripPrefix("module.", &file->tensors) || StripPrefix("_orig_mod.", &file->tensors)) {
-  }
+  StripPrefixes(&file->tensors);
   if (file->tensors.empty()) {
     throw Error(Status::kUnsupported, "'" + file->path.string() + "' holds a module without any tensor",
+                {{"path", file->path.string()}});
+  }
+}
+
+void CollectScriptTensors(const PickleDocument &document, const StorageMap &storages, TensorFile *file) {
+  if (!IsScriptModule(*document.root)) {
+    throw Error(Status::kUnsupported,
+                "'" + file->path.string() + "' is a TorchScript archive of something other than a module",
+                {{"path", file->path.string()}});
+  }
+  file->model_class = ScriptClass(*document.root);
+  Collector(storages, file).AddScriptModule(*document.root, "");
+  StripPrefixes(&file->tensors);
+  if (file->tensors.empty()) {
+    throw Error(Status::kUnsupported,
+                "'" + file->path.string() +
+                    "' is a TorchScript archive without any parameter (was it frozen?): save the "
+                    "state dict of the model it was made from",
                 {{"path", file->path.string()}});
   }
 }

@@ -23,8 +23,10 @@ std::map<std::string, DType> StorageTypes(const PickleDocument &document, const 
 
 // Fills tensors, model_class, state_dict_key and other_keys of `file`, whose path is set. The keys "state_dict",
 // "model_state_dict", "model", "net" and "module" are tried first, in this order; `module.` (DistributedDataParallel)
-// and
-// `_orig_mod.` (torch.compile) are taken off when every name has them.
+// and `_orig_mod.` (torch.compile) are taken off when every name has them.
 void CollectTensors(const PickleDocument &document, const StorageMap &storages, TensorFile *file);
+
+// As above for the module of a TorchScript archive.
+void CollectScriptTensors(const PickleDocument &document, const StorageMap &storages, TensorFile *file);
 
 }  // namespace trainyard

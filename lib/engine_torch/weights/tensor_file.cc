@@ -1,5 +1,6 @@
 #include "engine_torch/weights/tensor_file.h"
 
+#include <limits>
 #include <string_view>
 
 #include "engine_torch/weights/bytes.h"
@@ -95,6 +96,35 @@ bool NamedTensor::IsContiguous() const {
   return true;
 }
 
+bool ReachOf(const NamedTensor &tensor, uint64_t *reach) {
+  uint64_t last = 0;
+  uint64_t count = 1;
+  for (size_t i = 0; i < tensor.shape.size(); ++i) {
+    const auto size = static_cast<uint64_t>(tensor.shape[i]);
+    if (!MultiplyAdd(0, count, size, &count)) return false;
+    if (tensor.strides.empty() || size == 0) continue;
+    if (!MultiplyAdd(last, size - 1, static_cast<uint64_t>(tensor.strides[i]), &last)) return false;
+  }
+  // A tensor expanded from few elements may claim any size; no weight is a terabyte.
+  if (count > (uint64_t{1} << 40) || last == std::numeric_limits<uint64_t>::max()) return false;
+  *reach = count == 0 || tensor.strides.empty() ? count : last + 1;
+  return true;
+}
+
+std::vector<std::byte> ContiguousBytes(const NamedTensor &tensor) {
+  if (tensor.IsContiguous()) return {tensor.data.begin(), tensor.data.end()};
+  const size_t size = SizeOf(tensor.dtype);
+  std::vector<std::byte> result(static_cast<size_t>(tensor.ElementCount()) * size);
+  std::vector<int64_t> index(tensor.shape.size(), 0);
+  for (size_t done = 0; done < result.size(); done += size) {
+    int64_t offset = 0;
+    for (size_t i = 0; i < index.size(); ++i) offset += index[i] * tensor.strides[i];
+    std::memcpy(result.data() + done, tensor.data.data() + static_cast<size_t>(offset) * size, size);
+    for (size_t i = index.size(); i-- > 0 && ++index[i] == tensor.shape[i];) index[i] = 0;
+  }
+  return result;
+}
+
 const NamedTensor *TensorFile::Find(const std::string &name) const {
   for (const NamedTensor &tensor : tensors) {
     if (tensor.name == name) return &tensor;
@@ -122,7 +152,8 @@ TensorFile OpenWeights(const std::filesystem::path &path) {
   if (text.front() == '\x80' || (named_pickle && (text.front() == 'c' || text.front() == '('))) {
     return ParseTorchLegacy(bytes, path, file);
   }
-  throw Error(Status::kUnsupported, quoted + "is not a weight file: give a .safetensors file or what torch.save wrote",
+  throw Error(Status::kUnsupported,
+              quoted + "is not a weight file: give a .safetensors file or what torch.save or torch.jit.save wrote",
               {{"path", path.string()}});
 }
 

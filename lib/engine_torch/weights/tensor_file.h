@@ -36,12 +36,19 @@ struct NamedTensor {
   bool IsContiguous() const;
 };
 
+// The number of elements from the first to the last one that shape and strides reach, 0 for an empty tensor. False when
+// no file can hold that many.
+bool ReachOf(const NamedTensor &tensor, uint64_t *reach);
+
+// The elements in row-major order.
+std::vector<std::byte> ContiguousBytes(const NamedTensor &tensor);
+
 struct TensorFile {
   std::filesystem::path path;
-  std::string format;                           // "safetensors", "torch zip", "torch legacy"
+  std::string format;                           // "safetensors", "torch zip", "torch legacy", "torchscript"
   std::vector<NamedTensor> tensors;             // in the order of the file
   std::map<std::string, std::string> metadata;  // safetensors' __metadata__; empty elsewhere
-  std::string model_class;                      // whole pickled modules: "torchvision.models.resnet.ResNet"
+  std::string model_class;                      // whole modules: "torchvision.models.resnet.ResNet"
   std::string state_dict_key;                   // checkpoints: the key the state dict was found under
   std::vector<std::string> other_keys;          // checkpoints: further keys that hold tensors and were not used
   std::shared_ptr<const void> owner;            // what the data spans point into
@@ -50,8 +57,9 @@ struct TensorFile {
   const NamedTensor *Find(const std::string &name) const;
 };
 
-// Opens a .safetensors file or what torch.save wrote (state dict, checkpoint or whole module; zip or legacy format).
-// The reader is chosen by content, never by the file's name, and executes nothing. Throws kNotFound, kPermission, kIo,
+// Opens a .safetensors file, what torch.save wrote (state dict, checkpoint or whole module; zip or legacy format) or
+// the parameters and buffers of what torch.jit.save wrote. The reader is chosen by content, never by the file's name,
+// and executes nothing. Throws kNotFound, kPermission, kIo,
 // kCorrupt (truncated: details expected_bytes and present_bytes), kUnsupported (another kind of file, named).
 TensorFile OpenWeights(const std::filesystem::path &path);
 

@@ -21,7 +21,9 @@ Error Unsupported(const std::filesystem::path &path, const std::string &what) {
 // 1. <folder>/data.pkl: the pickled object; its storages are persistent ids with the key of an entry of 2;
 // 2. <folder>/data/<key>: the raw elements of one storage, aligned to 64 bytes;
 // 3. <folder>/byteorder: "little" or "big"; absent before PyTorch 2.1 = little;
-// 4. <folder>/constants.pkl, <folder>/code/: only in TorchScript archives.
+// 4. <folder>/constants.pkl, <folder>/code/: only in TorchScript archives, whose object is a module: the dict of all
+// its
+//    attributes, with the modules below it.
 std::string FindFolder(const ZipDirectory &directory, const std::filesystem::path &path) {
   constexpr std::string_view kPickle = "data.pkl";
   for (const auto &[name, entry] : directory.entries) {
@@ -33,6 +35,10 @@ std::string FindFolder(const ZipDirectory &directory, const std::filesystem::pat
     if (name.ends_with(".npy")) throw Unsupported(path, "is a NumPy archive, not PyTorch weights");
   }
   throw Unsupported(path, "is a zip archive without data.pkl: not what torch.save writes");
+}
+
+bool IsScript(const ZipDirectory &directory, const std::string &folder) {
+  return directory.Find(folder + "constants.pkl") != nullptr;
 }
 
 // The legacy format:
@@ -105,34 +111,40 @@ class LegacyReader {
 
 }  // namespace
 
+bool IsTorchScript(const std::filesystem::path &path) {
+  const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
+  if (!AsText(file->bytes()).starts_with("PK")) return false;
+  const ZipDirectory directory = ReadZipDirectory(file->bytes(), path);
+  return IsScript(directory, FindFolder(directory, path));
+}
+
 TensorFile ParseTorchZip(Bytes bytes, const std::filesystem::path &path, std::shared_ptr<const void> owner) {
   const ZipDirectory directory = ReadZipDirectory(bytes, path);
   const std::string folder = FindFolder(directory, path);
-  if (directory.Find(folder + "constants.pkl") != nullptr) {
-    throw Unsupported(path,
-                      "is a TorchScript archive (torch.jit.save); save its weights in Python: "
-                      "torch.save(torch.jit.load(path).state_dict(), new_path)");
-  }
+  const bool script = IsScript(directory, folder);
+  const std::string data = folder + "data/";
   for (const auto &[name, entry] : directory.entries) {
-    if (!entry.compressed) continue;
+    // The code of a TorchScript archive is compressed, and not looked at.
+    const bool needed = !script || name == folder + "data.pkl" || name.starts_with(data);
+    if (!needed || !entry.compressed) continue;
     throw Unsupported(
         path, "is not as torch.save writes it: entry '" + Printable(name) + "' is compressed; save it again in Python");
   }
   const ZipEntry *order = directory.Find(folder + "byteorder");
   if (order != nullptr && AsText(order->bytes) != "little")
     throw Unsupported(path, "was written on a big-endian machine");
-  const PickleDocument document = ReadPickle(directory.Find(folder + "data.pkl")->bytes, path, TorchGlobalVerdict);
+  const PickleDocument document =
+      ReadPickle(directory.Find(folder + "data.pkl")->bytes, path, script ? ScriptGlobalVerdict : TorchGlobalVerdict);
   CheckUnknownGlobals(document, path);
   StorageMap storages;
-  const std::string data = folder + "data/";
   for (const auto &[name, entry] : directory.entries) {
     if (name.starts_with(data)) storages[name.substr(data.size())] = entry.bytes;
   }
   TensorFile file;
   file.path = path;
-  file.format = "torch zip";
+  file.format = script ? "torchscript" : "torch zip";
   file.owner = std::move(owner);
-  CollectTensors(document, storages, &file);
+  (script ? CollectScriptTensors : CollectTensors)(document, storages, &file);
   return file;
 }
 

@@ -137,6 +137,12 @@ GlobalVerdict TorchGlobalVerdict(std::string_view module, std::string_view name)
   return GlobalVerdict::kUnknown;
 }
 
+GlobalVerdict ScriptGlobalVerdict(std::string_view module, std::string_view name) {
+  if (module == "__torch__" || module.starts_with("__torch__.")) return GlobalVerdict::kAllow;
+  if (module == "torch.jit._pickle") return GlobalVerdict::kAllow;
+  return TorchGlobalVerdict(module, name);
+}
+
 std::optional<DType> DTypeOfStorage(std::string_view global) {
   for (const ElementType &type : kElementTypes) {
     if (LastPart(global) == type.storage) return type.dtype;
@@ -149,6 +155,13 @@ std::optional<DType> DTypeOfName(std::string_view global) {
     if (!type.name.empty() && LastPart(global) == type.name) return type.dtype;
   }
   return std::nullopt;
+}
+
+std::string_view StorageOf(DType dtype) {
+  for (const ElementType &type : kElementTypes) {
+    if (type.dtype == dtype) return type.storage;
+  }
+  throw Error::Internal("a tensor's dtype has no storage type");
 }
 
 }  // namespace trainyard

@@ -147,6 +147,26 @@ TEST_F(LoadTest, RoundTripsEveryModel) {
   }
 }
 
+TEST_F(LoadTest, AFileTellsWhichModelItHolds) {
+  const std::filesystem::path path = Save("resnet18", 3);
+  TensorFile file = OpenWeights(path);
+  const std::shared_ptr<ImageClassifier> model = ModelOf(file);
+  EXPECT_EQ(model->name(), "resnet18");
+  EXPECT_EQ(model->num_classes(), 3);
+  const torch::Tensor conv1 = Parameter(model.get(), "conv1.weight");
+  EXPECT_EQ(std::memcmp(conv1.data_ptr(), file.Find("conv1.weight")->data.data(), conv1.nbytes()), 0);
+  file.model_class = "torchvision.models.resnet.ResNet";
+  EXPECT_EQ(ModelOf(file)->name(), "resnet18");
+  file.model_class = "__main__.Net";
+  EXPECT_ERROR(Status::kUnsupported, ModelOf(file), "__main__.Net", "torch.jit.script");
+  EXPECT_ERROR(Status::kUnsupported,
+               ModelOf(Changed(path, [](NamedTensor *tensor) { return !tensor->name.starts_with("fc."); })),
+               "resnet18 without its last layer, fc");
+  EXPECT_ERROR(Status::kUnsupported,
+               ModelOf(Changed(path, [](NamedTensor *tensor) { return tensor->name != "bn1.bias"; })), "no known model",
+               "squeezenet1_1");
+}
+
 TEST_F(LoadTest, ReplacesTheHeadForAnotherNumberOfClasses) {
   const std::filesystem::path path = Save("resnet18", 10);
   const std::shared_ptr<ImageClassifier> model = MakeModel("resnet18", 2);

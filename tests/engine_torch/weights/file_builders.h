@@ -101,6 +101,28 @@ inline std::string TorchZip(const std::string &pickle) {
       .Finish();
 }
 
+// A TorchScript archive of a module with "weight", plain values, and a module "inner" with "bias" and "steps".
+inline std::string ScriptModule() {
+  Pickle pickle;
+  pickle.Global("__torch__.net", "Net").Add(")\x81}(");
+  pickle.Text("weight").Tensor("FloatStorage", "0", 8, 0, {2, 3}, {3, 1}).Text("training").Add("\x88");
+  pickle.Text("inner").Global("__torch__.net.___torch_mangle_4", "Inner").Add(")\x81}(");
+  pickle.Text("bias").Tensor("FloatStorage", "0", 8, 6, {2}, {1});
+  pickle.Text("steps").Tensor("LongStorage", "1", 1, 0, {}, {}).Add("ub");
+  pickle.Text("sizes").Global("torch.jit._pickle", "build_intlist").Add("](").Int(3).Add("e\x85R");
+  return pickle.Add("ub").Stop();
+}
+
+inline std::string ScriptZip(const std::string &pickle) {
+  return Zip()
+      .Add("net/data.pkl", pickle)
+      .Add("net/code/__torch__/net.py", "compressed", 8)
+      .Add("net/data/0", Floats(8))
+      .Add("net/data/1", Raw(int64_t{7}))
+      .Add("net/constants.pkl", Pickle().Add(")").Stop())
+      .Finish();
+}
+
 inline std::string TorchLegacy(const std::string &pickle) {
   const std::string magic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15);
   const std::string machine = Pickle().Add("}(").Text("little_endian").Add("\x88u").Stop();

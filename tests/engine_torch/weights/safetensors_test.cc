@@ -82,7 +82,9 @@ TEST(SafetensorsTest, AFailedWriteKeepsTheOldFile) {
   EXPECT_ERROR(Status::kInvalidArgument, WriteSafetensors(path, tensors), "'a' is not contiguous");
   tensors = {Tensor("a", DType::kFloat32, {2}, floats), Tensor("a", DType::kFloat32, {2}, floats)};
   EXPECT_ERROR(Status::kInvalidArgument, WriteSafetensors(path, tensors), "twice");
-  tensors.pop_back();
+  tensors = {Tensor("\xff", DType::kFloat32, {2}, floats)};
+  EXPECT_ERROR(Status::kInvalidArgument, WriteSafetensors(path, tensors), "UTF-8");
+  tensors = {Tensor("a", DType::kFloat32, {2}, floats)};
   EXPECT_ERROR(Status::kNotFound, WriteSafetensors(directory / "no/such/m.safetensors", tensors), "no/such");
   EXPECT_EQ(Content(path), "old");
 }

@@ -118,6 +118,40 @@ TEST(TorchFileTest, LooksThroughDataParallel) {
   EXPECT_EQ(file.tensors[0].name, "weight");
 }
 
+TEST(TorchFileTest, ReadsTheParametersOfTorchScriptModules) {
+  const TensorFile file = Parse(testing::ScriptZip(testing::ScriptModule()));
+  EXPECT_EQ(file.format, "torchscript");
+  EXPECT_EQ(file.model_class, "net.Net");
+  ASSERT_EQ(file.tensors.size(), 3U);
+  EXPECT_EQ(file.tensors[0].name, "weight");
+  EXPECT_EQ(AsText(file.tensors[0].data), testing::Floats(6));
+  EXPECT_EQ(file.tensors[1].name, "inner.bias");
+  EXPECT_EQ(file.tensors[2].name, "inner.steps");
+  EXPECT_EQ(AsText(file.tensors[2].data), Raw(int64_t{7}));
+}
+
+TEST(TorchFileTest, TorchScriptModulesAreBoundedAndImportNothing) {
+  Pickle evil;
+  evil.Global("__torch__", "Net").Add(")\x81}(").Text("x").Global("posix", "system").Text("true").Add("\x85Rub");
+  EXPECT_ERROR(Status::kUnsupported, Parse(testing::ScriptZip(evil.Stop())), "'posix.system'", "nothing was executed");
+  Pickle cycle;
+  cycle.Global("__torch__", "Net").Add(")\x81q").Add(std::string(1, '\0')).Add("}(").Text("self").Add("h");
+  cycle.Add(std::string(1, '\0')).Add("ub");
+  EXPECT_ERROR(Status::kCorrupt, Parse(testing::ScriptZip(cycle.Stop())), "nested too deep");
+  Pickle frozen;
+  frozen.Global("__torch__", "Net").Add(")\x81}(").Text("training").Add("\x89ub");
+  EXPECT_ERROR(Status::kUnsupported, Parse(testing::ScriptZip(frozen.Stop())), "without any parameter", "frozen");
+}
+
+TEST(TorchFileTest, TellsTorchScriptFromOtherFiles) {
+  const testing::TempDirectory directory;
+  EXPECT_TRUE(IsTorchScript(directory.Write("a.pt", testing::ScriptZip(testing::ScriptModule()))));
+  EXPECT_FALSE(IsTorchScript(directory.Write("b.pt", TorchZip(StateDict()))));
+  EXPECT_FALSE(IsTorchScript(directory.Write("c.pt", TorchLegacy(StateDict()))));
+  EXPECT_FALSE(IsTorchScript(directory.Write("d.pt", "")));
+  EXPECT_ERROR(Status::kNotFound, IsTorchScript(directory / "none.pt"), "none.pt");
+}
+
 TEST(TorchFileTest, RefusesUnknownObjectsInsideAModule) {
   Pickle pickle;
   pickle.Add("}(").Text("model");
@@ -173,8 +207,7 @@ TEST(TorchFileTest, NamesWhatItCannotRead) {
   EXPECT_ERROR(Status::kUnsupported, Parse(TorchZip(tensor("ComplexFloatStorage", "0"))), "torch.ComplexFloatStorage");
   EXPECT_ERROR(Status::kCorrupt, Parse(TorchZip(tensor("FloatStorage", "7"))), "storage '7' of tensor 'w' is missing");
   EXPECT_EQ(Parse(TorchZip(tensor("BFloat16Storage", "0"))).tensors[0].dtype, DType::kBFloat16);
-  EXPECT_ERROR(Status::kUnsupported, Parse(Zip().Add("a/data.pkl", "").Add("a/constants.pkl", "").Finish()),
-               "TorchScript");
+  EXPECT_ERROR(Status::kUnsupported, Parse(testing::ScriptZip(StateDict())), "TorchScript", "other than a module");
   EXPECT_ERROR(Status::kUnsupported, Parse(Zip().Add("arr_0.npy", "").Finish()), "NumPy");
   EXPECT_ERROR(Status::kUnsupported, Parse(Zip().Add("readme.txt", "").Finish()), "without data.pkl");
   EXPECT_ERROR(Status::kUnsupported, Parse(Zip().Add("a/data.pkl", "x", 8).Finish()), "compressed");

@@ -1,4 +1,4 @@
-"""Reads files that Python's torch.save writes with the engine's reader and compares every tensor bit for bit.
+"""Reads files that Python's torch.save and torch.jit.save write with the engine's reader and compares every tensor bit for bit.
 
 usage: weights_parity.py <weights_driver>
 """
@@ -169,8 +169,17 @@ refused("sparse", save({"w": torch.eye(3).to_sparse()}), "_rebuild_sparse_tensor
 refused("no tensors", save({"lr": 1}), "'lr'")
 refused("one tensor", save(torch.rand(3)), "no state dict")
 scripted = os.path.join(folder.name, "scripted.pt")
-torch.jit.save(torch.jit.trace(resnet.eval(), torch.rand(1, 3, 64, 64)), scripted)
-refused("TorchScript", scripted, "TorchScript")
+for name in ("resnet18", "squeezenet1_1", "mobilenet_v3_small"):
+    model = getattr(torchvision.models, name)().eval()
+    for module in (torch.jit.script(model), torch.jit.trace(model, torch.rand(1, 3, 64, 64))):
+        torch.jit.save(module, scripted)
+        state = torch.jit.load(scripted).state_dict()
+        check(f"TorchScript {name}", scripted, state, "format torchscript", "model_class torchvision.models.")
+        if list(state) != list(model.state_dict()):
+            failures.append(f"TorchScript {name}: not the names of the model")
+torch.jit.save(torch.jit.freeze(torch.jit.script(resnet.eval())), scripted)
+refused("frozen TorchScript", scripted, "without any parameter", "frozen")
+state = resnet.state_dict()
 for options in ({}, dict(_use_new_zipfile_serialization=False)):
     whole = open(save(state, **options), "rb").read()
     for size in list(range(1, 200, 13)) + list(range(200, len(whole), len(whole) // 40)) + [len(whole) - 1]:
