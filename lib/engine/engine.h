@@ -92,6 +92,10 @@ typedef struct ty_engine {
   size_t (*prediction_size)(const ty_engine_prediction *prediction);
   void (*prediction_item)(const ty_engine_prediction *prediction, size_t index, ty_engine_prediction_item *out);
   void (*prediction_free)(ty_engine_prediction *prediction);
+
+  /* Writes a model as an ONNX file (engine_torch/export). options_json: an object, or NULL for the defaults. */
+  int32_t (*export_onnx)(const char *model_path, const char *options_json, const char *out_path,
+                         ty_engine_error *error);
 } ty_engine;
 
 /* The one symbol that the plug-in exports, as TY_ENGINE_ENTRY_NAME. */

@@ -35,6 +35,10 @@ std::string FindFolder(const ZipDirectory &directory, const std::filesystem::pat
   throw Unsupported(path, "is a zip archive without data.pkl: not what torch.save writes");
 }
 
+bool HasProgram(const ZipDirectory &directory, const std::string &folder) {
+  return directory.Find(folder + "constants.pkl") != nullptr;
+}
+
 // The legacy format:
 // 1. pickle: the number 0x1950a86a20f9469cfc6c;
 // 2. pickle: the protocol version, 1001;
@@ -108,7 +112,7 @@ class LegacyReader {
 TensorFile ParseTorchZip(Bytes bytes, const std::filesystem::path &path, std::shared_ptr<const void> owner) {
   const ZipDirectory directory = ReadZipDirectory(bytes, path);
   const std::string folder = FindFolder(directory, path);
-  if (directory.Find(folder + "constants.pkl") != nullptr) {
+  if (HasProgram(directory, folder)) {
     throw Unsupported(path,
                       "is a TorchScript archive (torch.jit.save); save its weights in Python: "
                       "torch.save(torch.jit.load(path).state_dict(), new_path)");
@@ -147,6 +151,13 @@ TensorFile ParseTorchLegacy(Bytes bytes, const std::filesystem::path &path, std:
   file.owner = std::move(owner);
   CollectTensors(document, storages, &file);
   return file;
+}
+
+bool IsTorchScript(const std::filesystem::path &path) {
+  const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
+  if (!AsText(file->bytes()).starts_with("PK")) return false;
+  const ZipDirectory directory = ReadZipDirectory(file->bytes(), path);
+  return HasProgram(directory, FindFolder(directory, path));
 }
 
 }  // namespace trainyard

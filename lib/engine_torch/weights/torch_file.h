@@ -14,4 +14,8 @@ namespace trainyard {
 TensorFile ParseTorchZip(Bytes bytes, const std::filesystem::path &path, std::shared_ptr<const void> owner);
 TensorFile ParseTorchLegacy(Bytes bytes, const std::filesystem::path &path, std::shared_ptr<const void> owner);
 
+// Whether it is what torch.jit.save writes: a program with weights. Throws what reading the file and its directory
+// throws.
+bool IsTorchScript(const std::filesystem::path &path);
+
 }  // namespace trainyard
