@@ -48,3 +48,37 @@ wheel_platforms() {
   done
   printf '%s\n' "$options"
 }
+
+# python_environment <directory> <what> <MB> <check> <requirements> [<python>]: makes a Python environment with these packages, unless it is
+# there, and prints its python. <check> is Python code that works in it. It sees the packages of <python>, where one is given.
+python_environment() {
+  if [ ! -e "$1/.complete" ]; then
+    sh "$root/scripts/setup.sh" torch python >&2
+    cache=$(dirname "$1") name=$(basename "$1")
+    mkdir -p "$cache"
+    (
+      lock "$cache/.lock-$name" "$2"
+      [ ! -e "$1/.complete" ] || exit 0
+      say "making $2 ($3 MB, once)"
+      # In place, as an environment cannot be renamed; .complete tells a whole one from a started one.
+      rm -rf "$1"
+      base=${6:-/usr/bin/python3}
+      [ -x "$base" ] || base=python3
+      "$base" -m venv "$1" || die "python3 -m venv failed: install python3-venv"
+      if [ -n "${6:-}" ]; then
+        # pip takes what it finds there for installed.
+        packages=$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+        "$6" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$packages/others.pth"
+      fi
+      mkdir -p "$1/tmp"
+      # shellcheck disable=SC2086  # requirements are words
+      TMPDIR=$1/tmp "$1/bin/python" -m pip --disable-pip-version-check install --no-cache-dir --only-binary :all: $5 </dev/null >"$cache/$name.log" 2>&1 &
+      watch_size "$1" "$3" "$2" $!
+      wait $! || { grep '^ERROR' "$cache/$name.log" | head -n 3 >&2; rm -rf "$1"; die "pip install failed; see $cache/$name.log"; }
+      rm -rf "$1/tmp"
+      "$1/bin/python" -c "$4" >/dev/null 2>&1 || die "the new environment does not work ($4); see $cache/$name.log"
+      touch "$1/.complete"
+    )
+  fi
+  printf '%s\n' "$1/bin/python"
+}

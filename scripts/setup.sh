@@ -26,6 +26,7 @@ zlib1g-dev            | build     | -          | CRC-32 of journals, and inflate
 libjpeg62-turbo-dev   | build     | -          | decodes JPEG as Pillow and torchvision do
 libyaml-cpp-dev       | build     | -          | reads conda files, in the runner
 libpng-dev            | build     | -          | decodes PNG
+libprotozero-dev      | build     | -          | writes ONNX files
 ca-certificates       | torch     | -          | trusts the package index that LibTorch comes from
 python3               | torch     | python3    | runs pip
 python3-pip           | torch     | pip3       | fetches LibTorch's wheel from the configured package index

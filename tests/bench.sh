@@ -4,7 +4,7 @@
 #   sh tests/bench.sh [--no-python-torch] [<name of a benchmark>...]
 #
 # A benchmark is a program `bench_*` of the build, or a script tests/bench/*.sh; scripts get the build directory as their argument,
-# TRAINYARD_SHARED, and TRAINYARD_PYTHON_TORCH when there is a Python with torch to compare with.
+# TRAINYARD_SHARED, and TRAINYARD_PYTHON_TORCH and TRAINYARD_PYTHON_ONNX when there is a Python with torch to compare with.
 set -u
 exec </dev/null
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
@@ -26,6 +26,7 @@ export TRAINYARD_TORCH_DIR
 if [ $python_torch = yes ]; then
   TRAINYARD_PYTHON_TORCH=$(sh "$root/scripts/python-torch.sh") || exit
   export TRAINYARD_PYTHON_TORCH
+  if python=$(sh "$root/scripts/python-onnx.sh"); then export TRAINYARD_PYTHON_ONNX="$python"; fi  # else its peer is left out
 fi
 if [ -z "${TRAINYARD_SHARED:-}" ] && [ -d "$root/../shared" ]; then TRAINYARD_SHARED=$(cd "$root/../shared" && pwd); fi
 export TRAINYARD_SHARED="${TRAINYARD_SHARED:-}"

@@ -159,6 +159,7 @@ if [ $quick = no ] && wanted main; then
     # Their tests skip by name where they cannot be made.
     if horovod=$(sh "$root/scripts/horovod.sh"); then export TRAINYARD_PYTHON_HOROVOD="$horovod"; fi
     if frameworks=$(sh "$root/scripts/python-frameworks.sh"); then export TRAINYARD_PYTHON_FRAMEWORKS="$frameworks"; fi
+    if onnx=$(sh "$root/scripts/python-onnx.sh"); then export TRAINYARD_PYTHON_ONNX="$onnx"; fi
   fi
 fi
 result_time set-up $(($(date +%s) - began_all))

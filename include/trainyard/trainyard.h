@@ -10,6 +10,7 @@
 #include <trainyard/environment.h>
 #include <trainyard/error.h>
 #include <trainyard/event.h>
+#include <trainyard/export.h>
 #include <trainyard/host_run.h>
 #include <trainyard/job.h>
 #include <trainyard/log.h>

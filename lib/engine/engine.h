@@ -120,6 +120,10 @@ typedef struct ty_engine {
    * or a weight file. format: "state_dict" (torch.load), "safetensors", "torchscript" (of a model that came as such),
    * "checkpoint" (a checkpoint of a training job as a dict for torch.load). */
   int32_t (*export_weights)(const char *model_path, const char *format, const char *out_path, ty_engine_error *error);
+
+  /* Writes a model as an ONNX file (engine_torch/export). options_json: an object, or NULL for the defaults. */
+  int32_t (*export_onnx)(const char *model_path, const char *options_json, const char *out_path,
+                         ty_engine_error *error);
 } ty_engine;
 
 /* The one symbol that the plug-in exports, as TY_ENGINE_ENTRY_NAME. */

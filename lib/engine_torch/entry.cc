@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine_torch/export/export_onnx.h"
 #include "engine_torch/export/export_weights.h"
 #include "engine_torch/predict/predictor.h"
 #include "engine_torch/train/array_trainer.h"
@@ -268,6 +269,15 @@ void TrainerFree(ty_engine_trainer *trainer) {
   const std::unique_ptr<ty_engine_trainer> owned(trainer);
 }
 
+int32_t WriteOnnx(const char *model_path, const char *options_json, const char *out_path, ty_engine_error *error) {
+  return Guard(error, [&] {
+    Require(model_path != nullptr && out_path != nullptr, "model_path and out_path");
+    // The options before the model: reading that takes time.
+    const OnnxOptions options = OnnxOptions::Parse(options_json == nullptr ? "{}" : options_json);
+    ExportOnnx(OpenExportSource(model_path), options, out_path);
+  });
+}
+
 const ty_engine *Table() {
   static const ty_engine table = {
       .abi_version = TY_ENGINE_ABI_VERSION,
@@ -299,6 +309,7 @@ const ty_engine *Table() {
       .prediction_item = PredictionItemAt,
       .prediction_free = PredictionFree,
       .export_weights = ExportModelWeights,
+      .export_onnx = WriteOnnx,
   };
   return &table;
 }

@@ -46,6 +46,7 @@ class NullArguments : public WorkspaceTest {
     AddTrain();
     AddTrainer();
     AddPredict();
+    AddExport();
   }
   void TearDown() override { ASSERT_OK(ty_runtime_set_directory(nullptr, err)); }
 
@@ -425,6 +426,11 @@ class NullArguments : public WorkspaceTest {
     table.AddPlain("ty_prediction_class_name", [] { EXPECT_EQ(ty_prediction_class_name(nullptr, 0, 0), nullptr); });
     table.AddPlain("ty_prediction_probability", [] { EXPECT_EQ(ty_prediction_probability(nullptr, 0, 0), 0.0); });
     table.AddPlain("ty_prediction_free", [] { ty_prediction_free(nullptr); });
+  }
+
+  void AddExport() {
+    table.Add("ty_export_onnx", &ty_export_onnx, In("model_path", location.c_str()), Any(nullptr),
+              In("out_path", location.c_str()));
   }
 
   Table table;

@@ -89,6 +89,15 @@ TEST_F(TrainingTest, TrainRegisterPredict) {
   ASSERT_OK(ty_run_download_file(run, "outputs/model.json", model_json.c_str(), err));
   EXPECT_EQ(Json::Parse(ReadAll(model_json), "model").GetString("architecture"), "squeezenet1_1");
 
+  const std::string weights = directory / "model.safetensors", onnx = directory / "model.onnx";
+  ASSERT_OK(ty_run_download_file(run, "outputs/model.safetensors", weights.c_str(), err));
+  EXPECT_EQ(ty_export_onnx(model_json.c_str(), "{\"opset\": 12}", onnx.c_str(), err), TY_ERR_UNSUPPORTED);
+  EXPECT_EQ(ty_export_onnx(model_json.c_str(), "{\"sofmax\": true}", onnx.c_str(), err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_NE(err.message().find("did you mean 'softmax'"), std::string::npos) << err.message();
+  EXPECT_FALSE(std::filesystem::exists(onnx));
+  ASSERT_OK(ty_export_onnx(model_json.c_str(), "{\"preprocessing\": true}", onnx.c_str(), err));
+  EXPECT_NE(ReadAll(onnx).find("[\"bricks\",\"clouds\",\"gravel\"]"), std::string::npos);
+
   Model model;
   ASSERT_OK(ty_run_register_model(run, "textures", nullptr, nullptr, model.out(), err));
   EXPECT_EQ(ty_model_version(model), 1);

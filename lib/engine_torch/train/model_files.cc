@@ -4,10 +4,10 @@
 
 #include "engine_torch/models/load.h"
 #include "engine_torch/models/registry.h"
+#include "engine_torch/train/model_json.h"
 #include "util/build_id.h"
 #include "util/error.h"
 #include "util/fs.h"
-#include "util/json.h"
 
 // model.json
 //   1. "schema_version": 1. A reader refuses a higher number; additions that may be ignored do not raise it
@@ -90,18 +90,24 @@ ModelDescription Parse(const Json &json) {
 
 }  // namespace
 
-void WriteModel(const std::string &directory, const ModelDescription &description, const ImageClassifier &model) {
-  SaveWeights(model, JoinPath(directory, kWeightsFile), {{"format", "pt"}, {"architecture", description.architecture}});
+Json PreprocessingJson(const ModelDescription &description) {
   Json preprocessing = Json::Object();
   preprocessing.Set("resize", description.resize).Set("crop", description.crop);
   preprocessing.Set("mean", NumberList(description.mean)).Set("std", NumberList(description.std));
+  return preprocessing;
+}
+
+void WriteModel(const std::string &directory, const ModelDescription &description, const ImageClassifier &model) {
+  SaveWeights(model, JoinPath(directory, kWeightsFile), {{"format", "pt"}, {"architecture", description.architecture}});
   Json trained = Json::Object();
   trained.Set("epochs", description.epochs).Set("best_epoch", description.best_epoch);
   trained.Set("best_val_accuracy", description.best_val_accuracy).Set("seed", description.seed);
   trained.Set("mode", description.mode).Set("stopped", description.stopped);
   Json json = Json::Object();
   json.Set("schema_version", kSchemaVersion).Set("task", kTask).Set("architecture", description.architecture);
-  json.Set("weights", kWeightsFile).Set("classes", Json(description.classes)).Set("preprocessing", preprocessing);
+  json.Set("weights", kWeightsFile)
+      .Set("classes", Json(description.classes))
+      .Set("preprocessing", PreprocessingJson(description));
   json.Set("trained", trained).Set("library", std::string("trainyard ") + BuildId());
   WriteFileAtomic(JoinPath(directory, kModelFile), json.DumpPretty(), 0644);
 }
