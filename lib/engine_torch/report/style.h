@@ -130,13 +130,19 @@ footer { margin-top: 3rem; padding-top: .8rem; border-top: 1px solid var(--rule)
   .list tbody th { min-width: 5.5rem; }
 }
 @media print {
-  @page { margin: 14mm; }
-  body { padding: 0; font-size: .82rem; max-width: none; }
+  @page { margin: 13mm; }
+  html { font-size: 11.5px; }
+  body { padding: 0; max-width: none; }
+  h2 { margin-top: 1.6rem; }
   nav, details { display: none; }
-  .charts { grid-template-columns: 1fr 1fr; }
+  .tiles { grid-template-columns: repeat(6, 1fr); }
+  .charts { grid-template-columns: repeat(3, 1fr); gap: .6rem; }
+  .grid text, .bestname { font-size: 15px; }
   .scroll { overflow: visible; }
   tr { break-inside: avoid; }
-  .mistakes { grid-template-columns: repeat(5, 1fr); }
+  #mistakes p { break-after: avoid; }
+  .mistakes { grid-template-columns: repeat(6, 1fr); gap: .8rem; }
+  .facts { display: block; columns: 3; } .facts section { margin-bottom: 1rem; }
 }
 )css";
 
