@@ -282,7 +282,8 @@ Axis PlanAxis(double least, double greatest, LineChart::Unit unit, double logari
   Axis axis;
   axis.low = first * step;
   axis.high = last * step;
-  for (double tick = first; tick <= last; ++tick) axis.ticks.push_back(tick * step);
+  const auto steps = static_cast<int>(last - first);
+  for (int i = 0; i <= steps; ++i) axis.ticks.push_back((first + i) * step);
   return axis;
 }
 

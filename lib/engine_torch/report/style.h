@@ -135,9 +135,9 @@ footer { margin-top: 3rem; padding-top: .8rem; border-top: 1px solid var(--rule)
   body { padding: 0; max-width: none; }
   h2 { margin-top: 1.6rem; }
   nav, details { display: none; }
-  .tiles { grid-template-columns: repeat(6, 1fr); }
+  .tiles { grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); } .tiles .value { font-size: 1.25rem; }
   .charts { grid-template-columns: repeat(3, 1fr); gap: .6rem; }
-  .grid text, .bestname { font-size: 15px; }
+  .grid text, .bestname { font-size: 13.5px; }
   .scroll { overflow: visible; }
   tr { break-inside: avoid; }
   #mistakes p { break-after: avoid; }
