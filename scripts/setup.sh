@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that the system packages for some work are there.
 #
-#   sh scripts/setup.sh <group>...      groups: build torch python tests mpi horovod containers lint abi ffi
+#   sh scripts/setup.sh <group>...      groups: build torch python tests mpi horovod containers browser lint abi ffi
 #
 # Nothing missing: returns at once, without the network. Missing and root: says which and why, and installs them with apt-get.
 # Missing and not root: prints the one command to run, and exits 3.
@@ -57,6 +57,8 @@ iproute2              | mpi       | ip         | hosts made of network namespace
 podman                | containers | podman   | environments that are images
 runc                  | containers | runc     | runs containers where control groups are hybrid
 busybox-static        | containers | -        | the image of the container tests
+chromium              | browser   | chromium   | the tests look at the report of a training in it
+fonts-dejavu-core     | browser   | -          | letters for it
 clang-format          | lint      | clang-format | checks the formatting
 clang-tidy            | lint      | clang-tidy   | static analysis
 abigail-tools         | abi       | abidiff    | compares the ABI with the recorded one

@@ -145,6 +145,7 @@ if [ $quick = no ] && wanted main; then
   optional abi abidiff || true
   optional mpi mpicc || true
   optional containers podman || true
+  optional browser chromium || true
   optional ffi rustc || true
   optional ffi go || true
   optional ffi mcs || true
