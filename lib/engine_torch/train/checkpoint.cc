@@ -36,7 +36,7 @@
 namespace trainyard {
 namespace {
 
-constexpr int64_t kSchemaVersion = 2;
+constexpr int64_t kSchemaVersion = 3;
 constexpr const char *kPrefix = "checkpoint-";
 constexpr const char *kSuffix = ".safetensors";
 constexpr size_t kDigits = 6;
@@ -68,6 +68,14 @@ Json InfoToJson(const CheckpointInfo &info, bool best_is_current) {
                           .Set("factor", info.plateau.factor)
                           .Set("best", info.plateau.best)
                           .Set("epochs_without_gain", info.plateau.epochs_without_gain));
+  Json history = Json::Array();
+  for (const report::EpochRow &row : info.history) {
+    Json values = Json::Array();
+    values.Append(row.epoch).Append(row.train_loss).Append(row.train_accuracy).Append(row.val_loss);
+    values.Append(row.val_accuracy).Append(row.learning_rate);  // not the seconds: a checkpoint depends on no clock
+    history.Append(values);
+  }
+  json.Set("history", history);
   json.Set("architecture", info.architecture).Set("classes", Json(info.classes)).Set("mode", info.mode);
   json.Set("optimizer", info.optimizer);
   json.Set("seed", info.seed).Set("batch_size", info.batch_size).Set("best_is_current", best_is_current);
@@ -107,6 +115,14 @@ CheckpointInfo InfoFromJson(const Json &json) {
   info.plateau.factor = plateau.GetDouble("factor");
   info.plateau.best = plateau.GetDouble("best");
   info.plateau.epochs_without_gain = plateau.GetInt64("epochs_without_gain");
+  for (const Json &values : json.Get("history").Items()) {
+    const std::vector<double> row = values.AsDoubleList();
+    if (row.size() != 6) {
+      throw Error::Corrupt("an epoch of the checkpoint's history has " + std::to_string(row.size()) +
+                           " numbers, not 6");
+    }
+    info.history.push_back({static_cast<int64_t>(row[0]), row[1], row[2], row[3], row[4], row[5]});
+  }
   info.best_epoch = json.GetInt64("best_epoch");
   info.best_val_accuracy = json.GetDouble("best_val_accuracy");
   info.architecture = json.GetString("architecture");

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine_torch/report/report.h"
 #include "engine_torch/train/optimizer.h"
 #include "engine_torch/train/schedule.h"
 
@@ -32,6 +33,7 @@ struct CheckpointInfo {
   std::vector<int64_t> bad_images;  // indices in the training set
   double lr_factor = 1;             // halved by each rollback
   Schedule::Plateau plateau;
+  std::vector<report::EpochRow> history;  // epochs done
   int64_t best_epoch = 0;
   double best_val_accuracy = -1;
 };

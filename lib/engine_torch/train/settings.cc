@@ -143,6 +143,7 @@ TrainSettings ParseTrainSettings(std::string_view config_json) {
   const TrainConfig config = TrainConfig::FromJson(Json::Parse(config_json, "train"), "train");
   config.CheckComplete();
   TrainSettings settings = ReadAll(config);
+  settings.config_json = config_json;
   ReadData(config, &settings);
   return settings;
 }

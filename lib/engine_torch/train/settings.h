@@ -99,6 +99,7 @@ struct TrainSettings {
   int64_t checkpoint_every_epochs = 0;  // 0 = none
   int64_t checkpoint_every_steps = 0;   // 0 = none
   int64_t checkpoint_keep = 1;
+  std::string config_json;  // all that the job has set, nested
   // machine
   std::string device;  // "auto", "cpu", "cuda", "cuda:N"
   int threads = 0;     // 0 = as many as CPUs

@@ -15,10 +15,15 @@
 #include "engine_torch/train/machine.h"
 #include "engine_torch/train/model_files.h"
 #include "engine_torch/train/parameters.h"
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/fs.h"
 #include "util/text.h"
 
 namespace trainyard {
 namespace {
+
+constexpr char kReportFile[] = "report.html";
 
 uint64_t CacheBudget(PixelCache cache) {
   switch (cache) {
@@ -45,6 +50,19 @@ Trainer::Trainer(const TrainSettings &settings, const ty_engine_host *host, bool
 Trainer::~Trainer() = default;
 
 void Trainer::Run() {
+  times_.started_ms = NowUnixMs();
+  try {
+    Train();
+  } catch (const std::exception &failure) {
+    const auto *error = dynamic_cast<const Error *>(&failure);
+    // Who makes room goes on later: there is nothing to tell yet.
+    if (error == nullptr || error->status() != Status::kCanceled) LeaveReport(report::Ending::kFailed, failure.what());
+    throw;
+  }
+}
+
+void Trainer::Train() {
+  const int64_t start = MonotonicMs();
   if (host_->world_size > 1) {
     throw Error(Status::kUnsupported, "training on several ranks is not there yet: submit the job with one process");
   }
@@ -59,6 +77,7 @@ void Trainer::Run() {
   LogStart();
   info_ = NewInfo();
   Resume();
+  times_.preparing = static_cast<double>(MonotonicMs() - start) / 1000;
   int64_t epoch = info_.epoch;
   EpochEnd end = epoch < settings_.epochs && !HasWaitedEnough(epoch) ? EpochEnd::kGoOn : EpochEnd::kLast;
   if (end == EpochEnd::kGoOn) EnqueueTraining(epoch + 1, info_.step);
@@ -206,8 +225,42 @@ void Trainer::Finish(int64_t epochs_done, bool stopped) {
   if (const size_t bad = bad_train_.size() + bad_validation_.size(); bad > 0) {
     reporter_.Metric("bad_images", epochs_done, static_cast<double>(bad));
   }
+  TellResults(epochs_done);
+  LeaveReport(stopped ? report::Ending::kStopped : report::Ending::kCompleted, "");
   reporter_.Log(LogLevel::kInfo, std::string(stopped ? "stopped as asked" : "done") + ": best validation accuracy " +
                                      Fixed(info_.best_val_accuracy) + " in epoch " + std::to_string(info_.best_epoch));
+}
+
+// Of the weights that are kept, on the validation images.
+void Trainer::TellResults(int64_t epochs_done) {
+  if (best_verdicts_.empty() && info_.best_epoch > 0) {
+    // Its epoch was before a resume.
+    if (!Evaluate(epochs_done, /*last=*/true)) return;
+    best_verdicts_ = verdicts_;
+  }
+  const RunFacts facts = {&settings_, &info_, train_.get(), validation_.get(), &best_verdicts_, &times_, device_.str()};
+  const report::TrainingReport run = DescribeRun(facts, report::Ending::kCompleted, "");
+  const report::ClassificationMetrics metrics = report::ComputeMetrics(run.confusion, run.top_k);
+  if (metrics.images == 0) return;
+  reporter_.Metric("val/balanced_accuracy", epochs_done, metrics.balanced_accuracy);
+  reporter_.Metric("val/precision_macro", epochs_done, metrics.macro.precision);
+  reporter_.Metric("val/recall_macro", epochs_done, metrics.macro.recall);
+  reporter_.Metric("val/f1_macro", epochs_done, metrics.macro.f1);
+  for (const report::TopKAccuracy &top : metrics.top_k) {
+    reporter_.Metric(("val/top" + std::to_string(top.k) + "_accuracy").c_str(), epochs_done, top.accuracy);
+  }
+}
+
+// Whatever goes wrong here is told: the run itself is not worse for it.
+void Trainer::LeaveReport(report::Ending ending, const std::string &message) {
+  if (train_ == nullptr || validation_ == nullptr) return;  // nothing was begun
+  try {
+    const RunFacts facts = {&settings_,      &info_,  train_.get(), validation_.get(),
+                            &best_verdicts_, &times_, device_.str()};
+    report::WriteReport(JoinPath(host_->output_directory, kReportFile), DescribeRun(facts, ending, message));
+  } catch (const std::exception &failure) {
+    reporter_.Log(LogLevel::kWarning, std::string(kReportFile) + " could not be written: " + failure.what());
+  }
 }
 
 NamedState Trainer::ModelState() const {

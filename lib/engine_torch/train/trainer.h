@@ -25,6 +25,7 @@
 #include "engine_torch/train/learner.h"
 #include "engine_torch/train/loader.h"
 #include "engine_torch/train/report.h"
+#include "engine_torch/train/run_report.h"
 #include "engine_torch/train/schedule.h"
 #include "engine_torch/train/settings.h"
 
@@ -38,6 +39,7 @@ class Trainer {
   void Run();
 
  private:
+  void Train();
   struct Totals {
     double loss = 0;  // summed over images
     int64_t correct = 0;
@@ -69,6 +71,8 @@ class Trainer {
   void LogStart() const;
   bool Resume();
   void Finish(int64_t epochs_done, bool stopped);
+  void TellResults(int64_t epochs_done);
+  void LeaveReport(report::Ending ending, const std::string &message);
   CheckpointInfo NewInfo() const;
 
   // trainer_epoch.cc: the epochs
@@ -89,7 +93,7 @@ class Trainer {
   void EnqueueValidation();
   int64_t ValidationBatch() const;
   bool EvaluateImages(int64_t epoch, int64_t start_ms, Totals *totals);
-  void EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals) const;
+  void EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals);
   bool KeepBest(int64_t epoch, double accuracy);
   void WriteCheckpoint(const Totals &totals);
   [[noreturn]] void Leave() const;
@@ -126,6 +130,9 @@ class Trainer {
   std::vector<Chunk> validation_features_;
   bool validation_kept_ = false;
   std::vector<PendingStep> pending_;
+  Verdicts verdicts_;       // of the last evaluation
+  Verdicts best_verdicts_;  // of the best epoch; empty when another process evaluated it
+  RunTimes times_;
   std::set<size_t> bad_train_;
   std::set<size_t> bad_validation_;
   int64_t epoch_started_ms_ = 0;

@@ -72,6 +72,12 @@ Trainer::EpochEnd Trainer::RunEpoch(int64_t epoch) {
   }
   last_epoch_seconds_ = SecondsSince(epoch_started_ms_);
   TellEpoch(epoch, train, *val, best);
+  if (!stopped || best) {
+    info_.history.push_back({epoch, train.MeanLoss(), train.Accuracy(), val->MeanLoss(), val->Accuracy(),
+                             RatesAt(epoch, StepsPerEpoch()).lr, last_epoch_seconds_});
+  }
+  times_.training += train.seconds;
+  times_.validation += val->seconds;
   schedule_->EpochEnded(val->MeanLoss());
   // A stopped epoch is a part of one: what there was before stays to go on from.
   if (stopped) return EpochEnd::kStopped;
@@ -278,6 +284,7 @@ std::optional<Trainer::Totals> Trainer::Evaluate(int64_t epoch, bool last) {
   const c10::NoGradGuard no_grad;
   model_->eval();
   Totals totals;
+  verdicts_.assign(validation_->size(), {});
   if (!validation_kept_) EnqueueValidation();
   // What the next epoch needs first does not depend on this one's end.
   if (!last) EnqueueTraining(epoch + 1, 0);
@@ -338,7 +345,7 @@ bool Trainer::EvaluateImages(int64_t epoch, int64_t start_ms, Totals *totals) {
   return true;
 }
 
-void Trainer::EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals) const {
+void Trainer::EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals) {
   const int64_t images = chunk.targets.size(0);
   if (images == 0) return;
   at::Tensor logits = chunk.inputs;
@@ -352,6 +359,7 @@ void Trainer::EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals) con
       loss.Sum(logits, chunk.targets).item<double>() / loss.Weight(chunk.targets) * static_cast<double>(images);
   totals->correct += loss.Correct(logits, chunk.targets).item<int64_t>();
   totals->images += images;
+  AddVerdicts(logits, chunk.targets, chunk.samples, &verdicts_);
 }
 
 // True when it is the best so far.
@@ -359,6 +367,7 @@ bool Trainer::KeepBest(int64_t epoch, double accuracy) {
   if (accuracy <= info_.best_val_accuracy) return false;
   info_.best_val_accuracy = accuracy;
   info_.best_epoch = epoch;
+  best_verdicts_ = verdicts_;
   best_.clear();
   for (const auto &[name, tensor] : ChangingState()) best_.emplace_back(name, tensor.detach().clone());
   return true;
@@ -388,7 +397,9 @@ void Trainer::WriteCheckpoint(const Totals &totals) {
   state.average = learner_->average().state();
   const bool current = info_.step == 0 && info_.best_epoch == info_.epoch && settings_.ema_decay == 0;
   if (!current) state.best = best_;
+  const int64_t start = MonotonicMs();
   checkpoints_.Write(info_, state);
+  times_.checkpoints += SecondsSince(start);
 }
 
 // The host wants the place: a checkpoint was written, and another process goes on from it.

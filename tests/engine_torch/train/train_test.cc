@@ -67,6 +67,41 @@ TEST_F(EngineTest, OutputsDescribeTheModelAndHoldTheBestEpoch) {
   EXPECT_TRUE(ModelBytes("a") == ModelBytes("b"));
 }
 
+TEST_F(EngineTest, LeavesAReportForPeople) {
+  const Json config = Changed(Config(data_), {{"train.epochs", 2}, {"optimizer.lr", 0.0001}});
+  const TrainRun run = Run("a", config);
+  ASSERT_TRUE(run.answer.ok()) << run.answer.message;
+  const auto has = [](const std::string &report, const std::string &part) {
+    return report.find(part) != std::string::npos;
+  };
+  const std::string report = ReadFile(JoinPath(At("a"), "report.html"));
+  for (const char *part : {"squeezenet1_1 on images", "Completed", "<svg", "Worst mistakes", "data:image/jpeg;base64,",
+                           "optimizer", "0.0001", "LibTorch"}) {
+    EXPECT_TRUE(has(report, part)) << part;
+  }
+  // The numbers of the best epoch are those that it was chosen by.
+  const double accuracy = run.metrics.at("best_val_accuracy").at(2);
+  EXPECT_DOUBLE_EQ(run.metrics.at("val/balanced_accuracy").at(2), accuracy) << "two images of each class";
+  EXPECT_DOUBLE_EQ(run.metrics.at("val/recall_macro").at(2), accuracy);
+  EXPECT_EQ(run.metrics.count("val/top3_accuracy"), 0u) << "there are but three classes";
+
+  // Resumed: earlier epochs are in it, and the best one is evaluated again when it was among them.
+  const TrainRun second = Run("a", Changed(config, {{"train.epochs", 3}, {"optimizer.lr", 0.0}}));
+  ASSERT_TRUE(second.answer.ok()) << second.answer.message;
+  EXPECT_DOUBLE_EQ(second.metrics.at("val/recall_macro").at(3), second.metrics.at("best_val_accuracy").at(3));
+  EXPECT_GT(ReadFile(JoinPath(At("a"), "report.html")).size(), report.size());
+
+  // What went wrong is in it, too; who leaves to go on later has nothing to tell.
+  ASSERT_FALSE(Run("b", Changed(config, {{"optimizer.lr", 1e30}})).answer.ok());
+  const std::string failed = ReadFile(JoinPath(At("b"), "report.html"));
+  EXPECT_TRUE(has(failed, "Failed") && has(failed, "optimizer.lr"));
+  TrainRun left;
+  left.leave = [] { return true; };
+  left.Train(config, At("c"), At("c_checkpoints"));
+  EXPECT_FALSE(left.answer.ok());
+  EXPECT_FALSE(PathExists(JoinPath(At("c"), "report.html")));
+}
+
 TEST_F(EngineTest, TheLearningRateFallsInSteps) {
   const TrainRun run = Run("a", Changed(Config(data_), {{"train.epochs", 3}, {"schedule.step_size", 2}}));
   ASSERT_TRUE(run.answer.ok()) << run.answer.message;

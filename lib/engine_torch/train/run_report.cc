@@ -1,0 +1,110 @@
+#include "engine_torch/train/run_report.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <torch/version.h>
+
+#include <fstream>
+
+#include "engine_torch/train/machine.h"
+#include "engine_torch/train/report.h"
+#include "util/clock.h"
+#include "util/fs.h"
+#include "util/json.h"
+#include "util/text.h"
+
+namespace trainyard {
+namespace {
+
+std::string ProcessorName() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("model name")) continue;
+    return std::string(Trim(std::string_view(line).substr(line.find(':') + 1)));
+  }
+  return "";
+}
+
+void AddResults(const RunFacts &facts, report::TrainingReport *run) {
+  const image::ImageFolder &folder = facts.validation->folder();
+  run->confusion = report::ConfusionMatrix(folder.classes);
+  for (const int64_t k : {int64_t{3}, int64_t{5}}) {
+    if (k < static_cast<int64_t>(folder.classes.size())) run->top_k.push_back({k, 0});
+  }
+  for (size_t i = 0; i < facts.verdicts->size(); ++i) {
+    const Verdict &verdict = (*facts.verdicts)[i];
+    if (verdict.predicted < 0) continue;
+    const image::Sample &sample = folder.samples[i];
+    run->confusion.Add(sample.label, verdict.predicted);
+    for (report::TopKCount &top : run->top_k) top.correct += verdict.better_classes < top.k ? 1 : 0;
+    if (verdict.predicted == sample.label) continue;
+    const bool below = sample.path.starts_with(folder.root + "/");
+    run->mistakes.push_back({below ? sample.path.substr(folder.root.size() + 1) : sample.path, sample.label,
+                             verdict.predicted, verdict.probability, sample.path});
+  }
+}
+
+void AddData(const RunFacts &facts, report::TrainingReport *run) {
+  const auto count = [](size_t images) { return WithCommas(static_cast<int64_t>(images)); };
+  run->data = {{"training images", count(facts.train->size())},
+               {"validation images", count(facts.validation->size())},
+               {"classes", count(facts.train->folder().classes.size())},
+               {"training directory", facts.train->folder().root},
+               {"validation directory", facts.validation->folder().root}};
+  for (const Dataset *dataset : {facts.train, facts.validation}) {
+    for (const auto &[index, reason] : dataset->bad()) run->warnings.push_back("left out: " + reason);
+  }
+  if (facts.info->skipped_steps > 0) {
+    run->warnings.push_back(WithCommas(facts.info->skipped_steps) +
+                            " steps were left out: their loss was not a finite number");
+  }
+}
+
+void AddMachine(const RunFacts &facts, report::TrainingReport *run) {
+  run->machine = {{"device", facts.device}};
+  if (const std::string name = ProcessorName(); !name.empty()) run->machine.push_back({"processor", name});
+  run->machine.push_back({"CPUs", std::to_string(AvailableCpus())});
+  run->machine.push_back({"threads of a step", std::to_string(at::get_num_threads())});
+  run->machine.push_back({"LibTorch", TORCH_VERSION});
+}
+
+}  // namespace
+
+void AddVerdicts(const at::Tensor &logits, const at::Tensor &targets, const std::vector<size_t> &samples,
+                 Verdicts *verdicts) {
+  const at::Tensor probabilities = at::softmax(logits.to(at::kFloat), 1);
+  const auto [most, predicted] = probabilities.max(1);
+  const at::Tensor better = probabilities.gt(probabilities.gather(1, targets.unsqueeze(1))).sum(1);
+  const at::Tensor most_there = most.to(at::kCPU), predicted_there = predicted.to(at::kCPU),
+                   better_there = better.cpu();
+  for (size_t i = 0; i < samples.size(); ++i) {
+    (*verdicts)[samples[i]] = {predicted_there.const_data_ptr<int64_t>()[i], better_there.const_data_ptr<int64_t>()[i],
+                               static_cast<double>(most_there.const_data_ptr<float>()[i])};
+  }
+}
+
+report::TrainingReport DescribeRun(const RunFacts &facts, report::Ending ending, const std::string &message) {
+  const TrainSettings &settings = *facts.settings;
+  report::TrainingReport run;
+  run.name = settings.architecture + " on " + BaseName(ParentPath(facts.train->folder().root));
+  run.architecture = settings.architecture;
+  run.mode = NameOf(settings.mode);
+  run.started_ms = facts.times->started_ms;
+  run.finished_ms = NowUnixMs();
+  run.ending = ending;
+  run.ending_message = message;
+  run.planned_epochs = settings.epochs;
+  run.epochs = facts.info->history;
+  run.best_epoch = facts.info->best_epoch;
+  AddResults(facts, &run);
+  AddData(facts, &run);
+  run.settings = Json::Parse(settings.config_json, "settings");
+  run.timings = {{"preparation", facts.times->preparing},
+                 {"training", facts.times->training},
+                 {"validation", facts.times->validation},
+                 {"checkpoints", facts.times->checkpoints}};
+  AddMachine(facts, &run);
+  return run;
+}
+
+}  // namespace trainyard
