@@ -52,6 +52,25 @@ TY_EXTERN_C_BEGIN
 TY_API ty_status ty_export_onnx(const char *model_path, const char *options_json, const char *out_path,
                                 ty_error **err) TY_NOEXCEPT;
 
+/**
+ * Write a model's weights in another form.
+ *
+ * @param model_path  a directory with model.json and model.safetensors, or either file; a weight file (.safetensors, or
+ *                    what torch.save wrote); for "torchscript" what torch.jit.save wrote; for "checkpoint" a file of a
+ *                    training run's outputs/checkpoints
+ * @param format      "state_dict": what Python reads with model.load_state_dict(torch.load(path)), also with
+ *                    weights_only=True; "safetensors"; "torchscript": of a model that came as such; "checkpoint": a
+ *                    dict for torch.load with the position, 'model', 'optimizer', 'average' and 'best'
+ * @param out_path    the file to write, in a directory that exists; replaced whole or not at all
+ * @param err         [out, optional]
+ * @return TY_OK, TY_ERR_INVALID_ARGUMENT (no such format, with the nearest), TY_ERR_NOT_FOUND, TY_ERR_CORRUPT,
+ *         TY_ERR_UNSUPPORTED (a model that does not come in this form), TY_ERR_VERSION, TY_ERR_IO, TY_ERR_NO_SPACE,
+ *         TY_ERR_PERMISSION, TY_ERR_OUT_OF_MEMORY, TY_ERR_ENGINE, TY_ERR_RUNTIME
+ * @since 0.1
+ */
+TY_API ty_status ty_export_weights(const char *model_path, const char *format, const char *out_path,
+                                   ty_error **err) TY_NOEXCEPT;
+
 TY_EXTERN_C_END
 
 #endif /* TRAINYARD_EXPORT_H_ */

@@ -14,9 +14,12 @@
  *
  * What a training run tells: the metrics train/loss, train/accuracy, val/loss, val/accuracy, learning_rate,
  * epoch_seconds and images_per_second with the epoch (from 1) as step; train/loss_step; at the end
- * best_val_accuracy, best_epoch and, when there were any, bad_images. Progress events: {"epoch", "epochs", "step",
- * "steps", "phase", "loss", "accuracy", "images_per_second", "time_left_ms"}. What it leaves:
- * outputs/model.safetensors and outputs/model.json of the best epoch, and outputs/checkpoints/ to go on from.
+ * best_val_accuracy, best_epoch, of that epoch val/balanced_accuracy, val/precision_macro, val/recall_macro,
+ * val/f1_macro, val/top3_accuracy and val/top5_accuracy (with more classes than that), and, when there were any,
+ * bad_images. Progress events: {"epoch", "epochs", "step", "steps", "phase", "loss", "accuracy", "images_per_second",
+ * "time_left_ms"}. What it leaves: outputs/model.safetensors and outputs/model.json of the best epoch,
+ * outputs/report.html (one file to look at: curves, confusion matrix, worst mistakes, settings, times, machine), and
+ * outputs/checkpoints/ to go on from.
  *
  * Threads: one thread at a time, except for calls that take `const ty_train_config *`; ty_trainer: any thread.
  */

@@ -20,4 +20,15 @@ ty_status ty_export_onnx(const char *model_path, const char *options_json, const
   });
 }
 
+ty_status ty_export_weights(const char *model_path, const char *format, const char *out_path, ty_error **err) noexcept {
+  return guard(err, [&] {
+    require(model_path, "model_path");
+    require(format, "format");
+    require(out_path, "out_path");
+    const ty_engine &engine = LoadEngine();
+    ty_engine_error error{};
+    CheckEngine(engine, engine.export_weights(model_path, format, out_path, &error), &error);
+  });
+}
+
 }  // extern "C"

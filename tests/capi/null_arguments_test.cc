@@ -431,6 +431,8 @@ class NullArguments : public WorkspaceTest {
   void AddExport() {
     table.Add("ty_export_onnx", &ty_export_onnx, In("model_path", location.c_str()), Any(nullptr),
               In("out_path", location.c_str()));
+    table.Add("ty_export_weights", &ty_export_weights, In("model_path", location.c_str()), In("format", "state_dict"),
+              In("out_path", location.c_str()));
   }
 
   Table table;

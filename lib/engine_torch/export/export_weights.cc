@@ -100,7 +100,7 @@ void ExportCheckpoint(const std::string &checkpoint_path, const std::string &out
   dict.Set("mode", info.mode);
   dict.Set("seed", static_cast<int64_t>(info.seed));
   dict.Set("batch_size", info.batch_size);
-  for (const char *group : {"model", "momentum", "best"}) {
+  for (const char *group : {"model", "optimizer", "average", "best"}) {
     TorchDict tensors = GroupOf(file, std::string(group) + ".", &kept);
     dict.Set(group, tensors.items.empty() ? TorchValue() : TorchValue(std::move(tensors)));
   }

@@ -19,9 +19,9 @@ void ExportSafetensors(const std::string &model_path, const std::string &out_pat
 void ExportTorchScript(const std::string &model_path, const std::string &out_path);
 
 // A training job's checkpoint file as a dict for torch.load: 'epoch', 'global_step', 'best_epoch',
-// 'best_val_accuracy', 'architecture', 'classes', 'mode', 'seed', 'batch_size', and the state dicts 'model', 'momentum'
-// (SGD's momentum_buffer by the parameter's name) and 'best' (what training changed, after the best epoch; None when
-// that is this one).
+// 'best_val_accuracy', 'architecture', 'classes', 'mode', 'seed', 'batch_size', and the dicts of tensors 'model',
+// 'optimizer' ("momentum.conv1.weight": the state's name, then the parameter's), 'average' (of train.ema_decay) and
+// 'best' (what training changed, after the best epoch); None where there is nothing.
 void ExportCheckpoint(const std::string &checkpoint_path, const std::string &out_path);
 
 // One of the above by name: "state_dict", "safetensors", "torchscript", "checkpoint". Throws kInvalidArgument for

@@ -99,7 +99,7 @@ TEST_F(ExportTest, ACheckpointBecomesADict) {
   ASSERT_TRUE(answer.ok()) << answer.message;
   const TensorFile written = OpenWeights(out);
   EXPECT_EQ(written.state_dict_key, "model");
-  EXPECT_THAT(written.other_keys, ::testing::ElementsAre("momentum"));
+  EXPECT_THAT(written.other_keys, ::testing::ElementsAre("optimizer"));
   for (const NamedTensor &tensor : OpenWeights(Checkpoint()).tensors) {
     if (!tensor.name.starts_with("model.")) continue;
     const NamedTensor *found = written.Find(tensor.name.substr(6));
