@@ -72,7 +72,8 @@ TY_API ty_status ty_datastore_delete(const ty_workspace *workspace, const char *
 
 /**
  * Copy a file, or what is in a directory, into a datastore. Each file appears there whole or not at all. Links to files
- * are followed, those to directories and to nothing are errors; empty directories are not copied.
+ * are followed; those to directories and to nothing, pipes, sockets and devices are errors, and nothing is copied;
+ * empty directories are not copied. A datastore is not left through a link in it.
  *
  * @param workspace  the workspace
  * @param name       a datastore
@@ -80,8 +81,8 @@ TY_API ty_status ty_datastore_delete(const ty_workspace *workspace, const char *
  * @param target     the directory in the datastore, made when it does not exist; NULL: its root
  * @param overwrite  0: when one of the files exists already, nothing is copied
  * @param err        [out, optional]
- * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_INVALID_ARGUMENT (such a link), TY_ERR_ALREADY_EXISTS, TY_ERR_NO_SPACE,
- *         TY_ERR_PERMISSION, TY_ERR_IO
+ * @return TY_OK, TY_ERR_NOT_FOUND (also the datastore's directory: not mounted?), TY_ERR_INVALID_ARGUMENT (such a link
+ * or pipe), TY_ERR_ALREADY_EXISTS, TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
  * @since 0.1
  */
 TY_API ty_status ty_datastore_upload(const ty_workspace *workspace, const char *name, const char *path,

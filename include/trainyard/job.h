@@ -44,7 +44,8 @@ TY_API ty_status ty_job_new_command(const char *source_directory, const char *co
  * A job that runs one line of /bin/sh.
  *
  * @param source_directory  see ty_job_new_command
- * @param line     the line, given to `/bin/sh -c` as it is; arguments added later are its $1, $2, ... and "$@"
+ * @param line     the line, not empty, given to `/bin/sh -c` as it is, also one that starts with '-'; arguments added
+ *                 later are its $1, $2, ... and "$@"
  * @param out_job  [out] free with ty_job_free
  * @param err      [out, optional]
  * @return TY_OK

@@ -123,13 +123,20 @@ ScriptLanguage LanguageOf(std::string_view script) {
   return script.ends_with(".sh") ? ScriptLanguage::kShell : ScriptLanguage::kProgram;
 }
 
+size_t Job::FirstExpandedWord() const {
+  if (kind == RunKind::kTrain) return SIZE_MAX;
+  return shell_command.empty() ? 1 : 5;
+}
+
 std::vector<std::string> Job::Command(const std::string &interpreter) const {
   std::vector<std::string> argv = command;
-  if (!shell_command.empty()) argv = {"/bin/sh", "-c", shell_command, "sh"};
+  if (!shell_command.empty()) argv = {"/bin/sh", "-c", "--", shell_command, "sh"};
   if (kind == RunKind::kScript) {
     const ScriptLanguage language = LanguageOf(script);
-    if (language == ScriptLanguage::kPython) argv = {interpreter, script};
-    if (language == ScriptLanguage::kShell) argv = {"/bin/sh", script};
+    // An interpreter would read a name that starts with these as an option.
+    const std::string name = script[0] == '-' || script[0] == '+' ? "./" + script : script;
+    if (language == ScriptLanguage::kPython) argv = {interpreter, name};
+    if (language == ScriptLanguage::kShell) argv = {"/bin/sh", name};
     if (language == ScriptLanguage::kProgram) argv = {"./" + script};
     for (const auto &[name, value] : script_parameters) {
       argv.push_back(name);

@@ -220,7 +220,7 @@ void AppendFile(const std::string &path, std::string_view data, mode_t mode) {
 }
 
 void SyncFile(const std::string &path) {
-  const UniqueFd fd = OpenFile(path, O_RDONLY);
+  const UniqueFd fd = OpenFile(path, O_RDONLY | O_NONBLOCK);
   if (fsync(fd.get()) != 0) throw Error::FromErrno(errno, "sync", path);
 }
 

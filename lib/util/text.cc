@@ -143,6 +143,27 @@ std::string SanitizeUtf8(std::string_view text) {
   return clean;
 }
 
+std::string PrintableLine(std::string_view text, size_t max) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string line;
+  for (const char c : SanitizeUtf8(text)) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte >= 0x20 && byte != 0x7F) {
+      line += c;
+    } else if (c == '\n' || c == '\t') {
+      line += c == '\n' ? "\\n" : "\\t";
+    } else {
+      line += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  if (line.size() <= max) return line;
+  constexpr std::string_view kCut = " ... ";
+  size_t end = line.size() - max / 4;
+  while (end < line.size() && (static_cast<uint8_t>(line[end]) & 0xC0) == 0x80) ++end;
+  const std::string_view start = TruncateUtf8(line, max - max / 4 - kCut.size());
+  return std::string(start) + std::string(kCut) + line.substr(end);
+}
+
 std::string_view TruncateUtf8(std::string_view text, size_t max) {
   if (text.size() <= max) return text;
   size_t end = max;
