@@ -6,12 +6,14 @@
  *                                          azureml://subscriptions/.../datastores/NAME/paths/PATH)
  *   azureml:NAME:VERSION, NAME:VERSION     a data asset; azureml:NAME@latest
  *   https://..., https://...#SHA256        a URL, and the hash (64 hexadecimal digits) that what arrives must have
- *   http://...#SHA256                      likewise; without a hash from this machine only, as others may change it
- *   file:///...#SHA256                     likewise: fetched, checked, and unpacked when it is an archive
+ *   http://...#SHA256                      likewise; without a hash from this machine only, also by redirects, as
+ *                                          others may change it
+ *   file:///...#SHA256                     likewise, a file: fetched, checked, and unpacked when it is an archive
  *   file:///..., any other text            a local path, used as it is
  *
  * Credentials in a URL (user:password@, a signature or token in its query) are used, but never kept: records, logs and
- * errors have "***" in their place.
+ * errors have "***" in their place. A '/', '?' or '#' in a user or password is written as %2F, %3F or %23; a text of
+ * which it is not clear where they end is TY_ERR_INVALID_ARGUMENT. What is at this machine is asked without a proxy.
  *
  * TY_ERR_INVALID_ARGUMENT, besides what a function lists: a text that is no name or reference, or no UTF-8.
  * Threads: every function may be called concurrently.

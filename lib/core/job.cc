@@ -9,6 +9,7 @@
 #include "util/error.h"
 #include "util/hash.h"
 #include "util/text.h"
+#include "util/url.h"
 
 namespace trainyard {
 namespace {
@@ -67,6 +68,13 @@ std::vector<std::pair<std::string, std::string>> ParametersFromJson(const Json &
     parameters.emplace_back(pair.Get("name").AsString(), pair.GetString("value", ""));
   }
   return parameters;
+}
+
+// As the URLs of inputs.
+TrainConfig WithoutCredentials(TrainConfig config) {
+  const std::string weights = config.GetString("model.weights");
+  if (HasCredentials(weights)) config.SetString("model.weights", MaskCredentials(weights));
+  return config;
 }
 
 // What a script job names lies inside its source directory.
@@ -252,7 +260,7 @@ Json Job::ToJson() const {
   if (environment_definition) json.Set("environment_definition", environment_definition->ToJson());
   json.Set("resources", resources.ToJson()).Set("retries", RetriesToJson(retries));
   if (distribution) json.Set("distribution", distribution->ToJson());
-  if (train) json.Set("train", train->ToJson());
+  if (train) json.Set("train", WithoutCredentials(*train).ToJson());
   if (!inputs.empty()) json.Set("inputs", InputsToJson(inputs));
   if (!snapshot_limits.IsDefault()) json.Set("snapshot_limits", snapshot_limits.ToJson());
   if (!tags.empty()) json.Set("tags", tags);

@@ -28,9 +28,10 @@ Error NoModel(Connection &db, std::string_view name, int64_t version) {
     names.push_back(query.Text(0));
     if (names.back() == name) latest = query.Int(1);
   }
-  return Error::NotFound("there is no model '" + id + "' in the workspace" +
-                             (latest == 0 ? DidYouMean(name, names) : "; the latest version is " + std::to_string(latest)),
-                         {{"model", id}});
+  return Error::NotFound(
+      "there is no model '" + id + "' in the workspace" +
+          (latest == 0 ? DidYouMean(name, names) : "; the latest version is " + std::to_string(latest)),
+      {{"model", id}});
 }
 
 ModelRecord ReadModel(const Statement &row) {

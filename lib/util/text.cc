@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 
 namespace trainyard {
@@ -143,19 +144,28 @@ std::string SanitizeUtf8(std::string_view text) {
   return clean;
 }
 
-std::string PrintableLine(std::string_view text, size_t max) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string line;
-  for (const char c : SanitizeUtf8(text)) {
-    const auto byte = static_cast<uint8_t>(c);
-    if (byte >= 0x20 && byte != 0x7F) {
-      line += c;
-    } else if (c == '\n' || c == '\t') {
-      line += c == '\n' ? "\\n" : "\\t";
+std::string PrintableUtf8(std::string_view text) {
+  std::string printable;
+  const std::string clean = SanitizeUtf8(text);
+  for (size_t i = 0; i < clean.size(); ++i) {
+    // U+0080 to U+009F do to terminals what ESC does.
+    const bool c1 = clean[i] == '\xC2' && static_cast<uint8_t>(clean[i + 1]) < 0xA0;
+    const auto byte = static_cast<uint8_t>(c1 ? clean[++i] : clean[i]);
+    if (!c1 && byte >= 0x20 && byte != 0x7F) {
+      printable += clean[i];
+    } else if (byte == '\n' || byte == '\t') {
+      printable += byte == '\n' ? "\\n" : "\\t";
     } else {
-      line += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+      std::array<char, 8> escaped{};
+      snprintf(escaped.data(), escaped.size(), "\\x%02x", byte);
+      printable += escaped.data();
     }
   }
+  return printable;
+}
+
+std::string PrintableLine(std::string_view text, size_t max) {
+  const std::string line = PrintableUtf8(text);
   if (line.size() <= max) return line;
   constexpr std::string_view kCut = " ... ";
   size_t end = line.size() - max / 4;

@@ -143,6 +143,10 @@ TEST(Boot, KnowsThisProcess) {
   EXPECT_EQ(BootId(), BootId());
 }
 
+TEST(Text, OneLineForAMessage) {
+  EXPECT_EQ(PrintableUtf8("a\x1b[1m\n\t\x7f\xc2\x9b\xc3\xa9\xff"), "a\\x1b[1m\\n\\t\\x7f\\x9b\xc3\xa9\xef\xbf\xbd");
+}
+
 class FsTest : public testing::Test {
  protected:
   std::string Path(const std::string &name) const { return directory_.path() + "/" + name; }
@@ -174,6 +178,11 @@ TEST_F(FsTest, Trees) {
   EXPECT_EQ(ListTree(Path("t")), (std::vector<std::string>{"a/b/f", "loop"}));
   CopyTree(Path("t"), Path("copy"));
   EXPECT_EQ(ListTree(Path("copy")), ListTree(Path("t")));
+  // Neither itself, under whatever name, nor what is to stay out.
+  MakeDirs(Path("t/out/deep"));
+  AppendFile(Path("t/out/deep/f"), "f");
+  CopyTree(Path("t"), Path("t/a/into"), nullptr, Path("t/a/../out"));
+  EXPECT_EQ(ListTree(Path("t/a/into")), (std::vector<std::string>{"a/b/f", "loop"}));
   chmod(Path("t/a").c_str(), 0);
   RemoveTree(Path("t"));
   RemoveTree(Path("t"));
@@ -222,6 +231,23 @@ TEST_F(FsTest, WhatLeadsInsideADirectory) {
   EXPECT_TRUE(LeadsInside(Path("alias"), Path("alias/in/f")));
   EXPECT_FALSE(LeadsInside(Path("none"), Path("none/x")));
   EXPECT_TRUE(LeadsInside("/", Path("root")));
+}
+
+TEST_F(FsTest, TheWayOfASymlink) {
+  const auto way = [&](const std::string &target) { return FollowSymlink(directory_.path(), "link", target); };
+  const auto times = [](const std::string &text, int count) {
+    std::string all;
+    for (int i = 0; i < count; ++i) all += text;
+    return all;
+  };
+  ASSERT_EQ(symlink(".", Path("x").c_str()), 0);
+  EXPECT_EQ(way(times("x/", 40)), SymlinkWay::kInside);
+  EXPECT_EQ(way(times("x/", 40) + ".."), SymlinkWay::kLeaves);
+  EXPECT_EQ(way(times("x/", 41) + "../../etc"), SymlinkWay::kTooLong);
+  ASSERT_EQ(symlink("a", Path("b").c_str()), 0);
+  ASSERT_EQ(symlink("b", Path("a").c_str()), 0);
+  EXPECT_EQ(way("a"), SymlinkWay::kTooLong);
+  EXPECT_EQ(way("nowhere"), SymlinkWay::kInside);
 }
 
 TEST(FsPath, Arithmetic) {

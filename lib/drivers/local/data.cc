@@ -43,6 +43,12 @@ void CheckThere(const DataReference &place, const std::string &source) {
     throw Error::InvalidArgument("'" + path + "' is neither a file nor a directory: give one that holds the data",
                                  {{"path", path}});
   }
+  if (is_file_url && info->kind != FileInfo::Kind::kFile) {
+    throw Error::InvalidArgument("'" + path +
+                                     "' is a directory, and a file URL with a hash is of one file: give the directory "
+                                     "as a path, or the URL of an archive of it",
+                                 {{"path", path}});
+  }
   if (access(path.c_str(), R_OK) != 0) throw Error::FromErrno(errno, "read", path);
 }
 
