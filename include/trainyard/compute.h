@@ -37,13 +37,15 @@ TY_API ty_status ty_compute_get(ty_workspace *workspace, const char *name, ty_co
  * "size" (a name for people), "slots" (of each node: processes, or CPUs asked for, at a time; default 1;
  * a run that wants more of a node takes all that it has), "gpus" (of
  * each node, default 0; those of this machine are shared out to the nodes), "min_nodes" (default 0), "max_nodes"
- * (default 1, at most 128), "idle_ms" (default 30 min), "low_priority" (bool, default false: its runs are preemptible,
- * see ty_job_set_preemptible), and for kind mpi "hostfile" (a path; its hosts are the nodes) and "mpirun_options"
- * (array). An unknown key is an error that names the nearest.
+ * (default 1, at most 128; slots and GPUs on all nodes are at most 100000, and at most the hard limit of open files
+ * less 128), "idle_ms" (default 30 min), "low_priority" (bool, default false: its runs are preemptible, see
+ * ty_job_set_preemptible), and for kind mpi "hostfile" (a path; its hosts are the nodes) and "mpirun_options" (array).
+ * An unknown key is an error that names the nearest.
  * @param out_compute    [out, optional] free with ty_compute_free
  * @param err            [out, optional]
  * @return TY_OK, TY_ERR_ALREADY_EXISTS (with other settings; the message names the first), TY_ERR_INVALID_ARGUMENT
- * (more GPUs than the machine has, a hostfile that cannot be understood), TY_ERR_NOT_FOUND (no hostfile), TY_ERR_IO
+ * (more GPUs than the machine has, more slots than there can be files open, a hostfile that cannot be understood),
+ * TY_ERR_NOT_FOUND (no hostfile), TY_ERR_IO
  * @since 0.1
  */
 TY_API ty_status ty_compute_create(ty_workspace *workspace, const char *name, const char *settings_json,

@@ -6,12 +6,14 @@
  *                                          azureml://subscriptions/.../datastores/NAME/paths/PATH)
  *   azureml:NAME:VERSION, NAME:VERSION     a data asset; azureml:NAME@latest
  *   https://..., https://...#SHA256        a URL, and the hash (64 hexadecimal digits) that what arrives must have
- *   http://...#SHA256                      likewise; without a hash from this machine only, as others may change it
- *   file:///...#SHA256                     likewise: fetched, checked, and unpacked when it is an archive
+ *   http://...#SHA256                      likewise; without a hash from this machine only, also by redirects, as
+ *                                          others may change it
+ *   file:///...#SHA256                     likewise, a file: fetched, checked, and unpacked when it is an archive
  *   file:///..., any other text            a local path, used as it is
  *
  * Credentials in a URL (user:password@, a signature or token in its query) are used, but never kept: records, logs and
- * errors have "***" in their place.
+ * errors have "***" in their place. A '/', '?' or '#' in a user or password is written as %2F, %3F or %23; a text of
+ * which it is not clear where they end is TY_ERR_INVALID_ARGUMENT. What is at this machine is asked without a proxy.
  *
  * TY_ERR_INVALID_ARGUMENT, besides what a function lists: a text that is no name or reference, or no UTF-8.
  * Threads: every function may be called concurrently.
@@ -72,7 +74,8 @@ TY_API ty_status ty_datastore_delete(const ty_workspace *workspace, const char *
 
 /**
  * Copy a file, or what is in a directory, into a datastore. Each file appears there whole or not at all. Links to files
- * are followed, those to directories and to nothing are errors; empty directories are not copied.
+ * are followed; those to directories and to nothing, pipes, sockets and devices are errors, and nothing is copied;
+ * empty directories are not copied. A datastore is not left through a link in it.
  *
  * @param workspace  the workspace
  * @param name       a datastore
@@ -80,8 +83,8 @@ TY_API ty_status ty_datastore_delete(const ty_workspace *workspace, const char *
  * @param target     the directory in the datastore, made when it does not exist; NULL: its root
  * @param overwrite  0: when one of the files exists already, nothing is copied
  * @param err        [out, optional]
- * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_INVALID_ARGUMENT (such a link), TY_ERR_ALREADY_EXISTS, TY_ERR_NO_SPACE,
- *         TY_ERR_PERMISSION, TY_ERR_IO
+ * @return TY_OK, TY_ERR_NOT_FOUND (also the datastore's directory: not mounted?), TY_ERR_INVALID_ARGUMENT (such a link
+ * or pipe), TY_ERR_ALREADY_EXISTS, TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
  * @since 0.1
  */
 TY_API ty_status ty_datastore_upload(const ty_workspace *workspace, const char *name, const char *path,

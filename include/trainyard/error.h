@@ -69,7 +69,8 @@ TY_API ty_status ty_error_status(const ty_error *error) TY_NOEXCEPT;
 
 /**
  * @param error  the error, or NULL
- * @return one line: what failed, where, and what to do next; borrowed; "" for NULL
+ * @return one line: what failed, where, and what to do next; at most 4096 bytes, of a longer one the middle is left
+ * out; control characters in it are written as \n, \x1b; borrowed; "" for NULL
  * @since 0.1
  */
 TY_API const char *ty_error_message(const ty_error *error) TY_NOEXCEPT;

@@ -44,7 +44,8 @@ TY_API ty_status ty_job_new_command(const char *source_directory, const char *co
  * A job that runs one line of /bin/sh.
  *
  * @param source_directory  see ty_job_new_command
- * @param line     the line, given to `/bin/sh -c` as it is; arguments added later are its $1, $2, ... and "$@"
+ * @param line     the line, not empty, given to `/bin/sh -c` as it is, also one that starts with '-'; arguments added
+ *                 later are its $1, $2, ... and "$@"
  * @param out_job  [out] free with ty_job_free
  * @param err      [out, optional]
  * @return TY_OK
@@ -317,14 +318,14 @@ enum {
  *
  * Inputs are put in place once, before the first rank starts, for all nodes and all attempts. TY_INPUT_LINK is the data
  * itself, where it is: nobody keeps the ranks from writing to it but its permissions, and in a container it is mounted
- * read-only. TY_INPUT_DOWNLOAD is a copy in the run's directory. A directory is the path itself, a file has its own
- * name in it.
+ * read-only. TY_INPUT_DOWNLOAD is a copy in the run's directory, without the workspace when that lies in the data. A
+ * directory is the path itself, a file has its own name in it.
  *
  * Archives that come from a URL (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst, .tar.lz4; a file:// URL too when it
  * has a hash, else it is a local path as any other) are unpacked, and the path is that of the directory; one with an
- * entry that would get outside of it is refused. With a hash, what arrives is kept in the workspace and shared by runs,
- * read-only; without one it is fetched for each run, and its hash is noted in the run's property
- * trainyard.input.NAME.sha256. A server that sends nothing for a minute is given up, after three tries.
+ * entry that would get outside of it is refused, and one that was cut short. With a hash, what arrives is kept in the
+ * workspace and shared by runs, read-only; without one it is fetched for each run, and its hash is noted in the run's
+ * property trainyard.input.NAME.sha256. A server that sends nothing for a minute is given up, after three tries.
  *
  * @param job     the job
  * @param name    letters, digits and '_', not a variable that runs need themselves (PATH, RANK, ...); given again, it

@@ -192,7 +192,9 @@ TY_API ty_status ty_run_wait_for_completion(const ty_run *run, int32_t output_fd
 /**
  * Ask that all processes of the run end (SIGTERM, after 5 s SIGKILL) and return at once. Ends as Canceled when none is
  * left. Asking again or asking a run that has ended does nothing. All descendants of the run are asked too, and it can
- * have no new children. A run that this process executes itself is Canceled when the call returns.
+ * have no new children. A run that this process executes itself is Canceled when the call returns. A supervisor that
+ * shows no life for 15 s meanwhile (it was stopped) is continued (SIGCONT), and after 15 s more killed, by any process
+ * that looks at the run then.
  *
  * @param run  the run
  * @param err  [out, optional]
@@ -240,7 +242,8 @@ TY_API ty_status ty_run_failure(const ty_run *run, ty_error **out_failure, ty_er
 TY_API ty_status ty_run_to_json(const ty_run *run, char **out_json, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Read what a rank has written to standard output and error, by byte offset.
+ * Read what a rank has written to standard output and error, by byte offset. A log that a rank has put a link or a pipe
+ * in the place of is as one that is not there.
  *
  * @param run       the run
  * @param rank      0 to rank count - 1; TY_RANK_RUNNER for the supervisor's own log, TY_RANK_ENVIRONMENT for that of
@@ -340,7 +343,8 @@ TY_API ty_status ty_run_get_property(const ty_run *run, const char *key, char **
 
 /**
  * The files of the run: "outputs/...", "logs/...", "user_logs/std_log.txt", "system_logs/runner.log", sorted. The same
- * names while it runs and after.
+ * names while it runs and after. Links to files are listed where they stay in the run. A file whose name is not valid
+ * UTF-8 is left out, and the library's log says so.
  *
  * @param run        the run
  * @param prefix     only names that start with it; NULL for all
@@ -382,7 +386,7 @@ TY_API ty_status ty_run_download_files(const ty_run *run, const char *prefix, co
  * Add a file to the run. One that is in its place already, because the run wrote it there, is fine.
  *
  * @param run   the run
- * @param name  "outputs/..." or "logs/..."; no ".." in it
+ * @param name  "outputs/..." or "logs/..."; no ".." in it; nothing may be there, be it a link or a pipe
  * @param path  the file to copy
  * @param err   [out, optional]
  * @return TY_OK, TY_ERR_ALREADY_EXISTS, TY_ERR_NOT_FOUND, TY_ERR_NO_SPACE, TY_ERR_IO

@@ -54,7 +54,7 @@ ty_status ty_datastore_upload(const ty_workspace *workspace, const char *name, c
     require_handle(workspace, "workspace");
     require(name, "name");
     require(path, "path");
-    workspace->driver->UploadToDatastore(name, path, capi::OptionalString(target), overwrite != 0);
+    workspace->driver->UploadToDatastore(name, path, capi::OptionalUtf8(target, "target"), overwrite != 0);
   });
 }
 

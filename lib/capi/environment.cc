@@ -20,6 +20,7 @@ ty_environment *Release(Environment environment) {
   return std::make_unique<ty_environment>(ty_environment{std::move(environment)}).release();
 }
 
+// A refused value is not kept.
 template <typename Change>
 ty_status ChangeEnvironment(ty_environment *environment, ty_error **err, Change change) noexcept {
   return guard(err, [&] {
@@ -28,7 +29,10 @@ ty_status ChangeEnvironment(ty_environment *environment, ty_error **err, Change 
       throw Error::InvalidState("environment '" + environment->environment.name +
                                 "' came with the library and cannot be changed: clone it under a name of your own");
     }
-    change(environment->environment);
+    Environment changed = environment->environment;
+    change(changed);
+    changed.CheckCredentials();
+    environment->environment = std::move(changed);
   });
 }
 
@@ -144,10 +148,8 @@ ty_status ty_environment_set_container_options(ty_environment *environment, cons
     if (count != 0) require(arguments, "arguments");
     std::vector<std::string> all;
     for (size_t i = 0; i < count; ++i) all.push_back(capi::Utf8(arguments[i], "arguments[i]"));
-    Environment changed = target;
-    changed.shm_size = capi::OptionalUtf8(shm_size, "shm_size");
-    changed.container_arguments = std::move(all);
-    target = std::move(changed);
+    target.shm_size = capi::OptionalUtf8(shm_size, "shm_size");
+    target.container_arguments = std::move(all);
   });
 }
 

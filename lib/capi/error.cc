@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "capi/guard.h"
+#include "util/text.h"
 
 namespace trainyard::capi {
 namespace {
@@ -13,7 +14,9 @@ ty_error out_of_memory{Status::kOutOfMemory, "out of memory", {}};
 ty_status Fail(ty_error **err, Status status, const char *message, const Error::Details &details = {}) noexcept {
   if (err == nullptr) return static_cast<ty_status>(status);
   try {
-    *err = std::make_unique<ty_error>(ty_error{status, message, details}).release();
+    auto error = std::make_unique<ty_error>(ty_error{status, PrintableLine(message, kMaxMessage), details});
+    for (auto &[key, value] : error->details) value = SanitizeUtf8(value);
+    *err = error.release();
   } catch (...) {
     *err = &out_of_memory;
   }

@@ -21,6 +21,9 @@ struct ty_error {
 
 namespace trainyard::capi {
 
+// Of an error in bytes: a name that it repeats may be of any length, and hold anything (see PrintableLine).
+inline constexpr size_t kMaxMessage = 4096;
+
 // Turns the exception that is being handled into a status and, when asked for, an error. Never throws.
 ty_status CurrentExceptionToStatus(ty_error **err) noexcept;
 

@@ -81,6 +81,7 @@ ty_status ty_job_new_shell(const char *source_directory, const char *line, ty_jo
     Job job;
     job.source_directory = capi::OptionalUtf8(source_directory, "source_directory");
     job.shell_command = capi::Utf8(line, "line");
+    if (job.shell_command.empty()) throw Error::InvalidArgument("line must not be empty", {{"argument", "line"}});
     job.Check();
     *out_job = Release(std::move(job));
   });

@@ -4,6 +4,7 @@
 #include "core/records_json.h"
 #include "drivers/run_tree.h"
 #include "drivers/transcript.h"
+#include "util/text.h"
 
 using namespace trainyard;
 using trainyard::capi::guard;
@@ -56,7 +57,9 @@ char *ValueOf(const std::map<std::string, std::string> &map, const char *key, co
 
 ty_error MakeFailure(const RunRecord &record) {
   const RunError &error = record.error;
-  ty_error failure{Status::kRunFailed, error.message, {{"run_id", record.id}, {"code", error.code}}};
+  ty_error failure{Status::kRunFailed,
+                   PrintableLine(error.message, capi::kMaxMessage),
+                   {{"run_id", record.id}, {"code", error.code}}};
   if (error.rank >= 0) failure.details["rank"] = std::to_string(error.rank);
   if (!error.node.empty()) failure.details["node"] = error.node;
   if (error.exit_code) failure.details["exit_code"] = std::to_string(*error.exit_code);
@@ -308,7 +311,7 @@ ty_status ty_run_upload_file(const ty_run *run, const char *name, const char *pa
     require_handle(run, "run");
     require(name, "name");
     require(path, "path");
-    run->driver->UploadFile(run->id, name, path);
+    run->driver->UploadFile(run->id, capi::Utf8(name, "name"), path);
   });
 }
 
@@ -317,7 +320,7 @@ ty_status ty_run_upload_folder(const ty_run *run, const char *name, const char *
     require_handle(run, "run");
     require(name, "name");
     require(path, "path");
-    run->driver->UploadFolder(run->id, name, path);
+    run->driver->UploadFolder(run->id, capi::Utf8(name, "name"), path);
   });
 }
 

@@ -42,9 +42,8 @@ extern "C" {
 ty_status ty_workspace_open(const char *location, ty_workspace **out_workspace, ty_error **err) noexcept {
   return guard(err, [&] {
     require_out(out_workspace, "out_workspace");
-    require(location, "location");
     auto workspace = std::make_unique<ty_workspace>();
-    workspace->driver = OpenWorkspace(location);
+    workspace->driver = OpenWorkspace(capi::Utf8(location, "location"));
     *out_workspace = workspace.release();
   });
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,11 +12,14 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "core/compute.h"
 #include "util/error.h"
 #include "util/text.h"
 
 namespace trainyard {
 namespace {
+
+constexpr int64_t kOtherFiles = 128;
 
 // Ours alone, or nothing: in /tmp anybody may have made a directory of that name.
 bool MakePrivate(const std::string &path) {
@@ -66,12 +70,19 @@ std::string MachineDirectory() {
   throw Error::FromErrno(errno, "make", bases.back());
 }
 
+int64_t MostPlaces() {
+  constexpr int64_t kMost = Compute::kMaxSlots;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max > rlim_t{kMost + kOtherFiles}) return kMost;
+  return std::max<int64_t>(1, static_cast<int64_t>(limit.rlim_max) - kOtherFiles);
+}
+
 int32_t LocalSlotCount() {
   if (const char *text = std::getenv("TRAINYARD_LOCAL_SLOTS")) {  // NOLINT(concurrency-mt-unsafe)
     const auto count = ParseInt64(text);
-    if (!count || *count < 1 || *count > 100000) {
-      throw Error::InvalidArgument("TRAINYARD_LOCAL_SLOTS must be a number from 1 to 100000, got '" +
-                                   std::string(text) + "'");
+    if (!count || *count < 1 || *count > Compute::kMaxSlots) {
+      throw Error::InvalidArgument("TRAINYARD_LOCAL_SLOTS must be a number from 1 to " +
+                                   std::to_string(Compute::kMaxSlots) + ", got '" + std::string(text) + "'");
     }
     return static_cast<int32_t>(*count);
   }

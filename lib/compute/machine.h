@@ -19,6 +19,9 @@ namespace trainyard {
 
 // The directory; made when absent. Error kPermission when it is somebody else's.
 std::string MachineDirectory();
+// How many slots and GPUs a compute may have on all of its nodes: as many files as a process may open (the hard limit),
+// less what a run needs besides; Compute::kMaxSlots at most.
+int64_t MostPlaces();
 // TRAINYARD_LOCAL_SLOTS, else the CPUs this process may use.
 int32_t LocalSlotCount();
 

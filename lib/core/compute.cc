@@ -62,7 +62,7 @@ Compute Compute::FromJson(std::string_view name, const Json &json) {
   compute.name = name;
   compute.kind = KindFromText(json.GetString("kind", "local"));
   compute.size = json.GetString("size", "");
-  if (auto v = json.Find("slots")) compute.slots = Int32(*v, 1, 100000);
+  if (auto v = json.Find("slots")) compute.slots = Int32(*v, 1, kMaxSlots);
   if (auto v = json.Find("gpus")) compute.gpus = Int32(*v, 0, 1024);
   if (auto v = json.Find("max_nodes")) compute.max_nodes = Int32(*v, 1, kMaxNodes);
   if (auto v = json.Find("min_nodes")) compute.min_nodes = Int32(*v, 0, kMaxNodes);

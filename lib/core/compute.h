@@ -19,6 +19,7 @@ struct Compute {
     kMpi = 1     // the hosts of a hostfile; mpirun starts the processes there
   };
   static constexpr int32_t kMaxNodes = 128;
+  static constexpr int32_t kMaxSlots = 100000;
 
   std::string name;
   Kind kind = Kind::kLocal;

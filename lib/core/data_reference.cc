@@ -18,7 +18,11 @@ constexpr std::string_view kAsset = "azureml:";
 constexpr std::string_view kLatest = "latest";
 
 [[noreturn]] void Refuse(std::string_view text, const std::string &reason) {
-  const std::string shown = MaskCredentials(text);
+  std::string shown = MaskCredentials(text);
+  // What is no hash may be anything: the rest of a password with a '#', a token.
+  const size_t hash = shown.rfind('#');
+  if (hash != std::string::npos && !IsSha256Hex(LowerAscii(shown.substr(hash + 1))))
+    shown.replace(hash + 1, shown.size(), kTakenOut);
   throw Error::InvalidArgument("data reference '" + shown + "': " + reason, {{"reference", shown}});
 }
 
@@ -109,6 +113,7 @@ DataReference DataReference::Parse(std::string_view text) {
     CheckRegistryName("data", asset->name);
     return *asset;
   }
+  if (const std::string problem = UrlProblem(text); !problem.empty()) Refuse(text, problem);
   const size_t scheme = text.find("://");
   if (scheme != std::string_view::npos) {
     const std::string_view name = text.substr(0, scheme);

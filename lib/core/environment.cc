@@ -7,6 +7,7 @@
 #include "util/error.h"
 #include "util/hash.h"
 #include "util/text.h"
+#include "util/url.h"
 
 namespace trainyard {
 namespace {
@@ -135,7 +136,7 @@ bool HasFromLine(std::string_view dockerfile) {
 }
 
 void CheckPipLine(std::string_view line) {
-  const std::string text(line);
+  const std::string text = MaskUrls(line);
   static constexpr std::string_view kFiles[] = {"-r", "--requirement", "-c", "--constraint", "-e", "--editable"};
   const std::string_view word = line.substr(0, line.find_first_of(" =\t"));
   bool names_file = line.starts_with("./") || line.starts_with("../") || line.starts_with("/") ||
@@ -173,6 +174,7 @@ std::vector<std::string> Environment::PipLines() const {
 
 void Environment::Check() const {
   CheckEnvironmentName(name);
+  CheckCredentials();
   CheckVariableNames(*this);
   CheckContainerParts(*this);
   for (const std::string &line : PipLines()) CheckPipLine(line);

@@ -61,6 +61,9 @@ struct Environment {
 
   // Throws Error::InvalidArgument: what does not fit together, and which call sets it.
   void Check() const;
+  // Throws Error::InvalidArgument: a user and password, a token or a signature in what the parts say of where things
+  // come from. All of it is kept in the workspace, in logs and in records. "${NAME}" in the place of one is fine.
+  void CheckCredentials() const;
   std::string ContentHash() const;
 
   Json ToJson() const;

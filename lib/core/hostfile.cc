@@ -34,6 +34,7 @@ std::vector<Host> ParseHostfile(std::string_view text, std::string_view source_n
     if (words.empty()) continue;
     Host host;
     host.address = words[0];
+    if (!IsValidUtf8(host.address)) throw Error::InvalidArgument(place + "the host's name is not valid UTF-8");
     if (host.address.find('=') != std::string::npos) {
       throw Error::InvalidArgument(place + "a line starts with a host, got '" + host.address + "'");
     }

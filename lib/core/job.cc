@@ -9,6 +9,7 @@
 #include "util/error.h"
 #include "util/hash.h"
 #include "util/text.h"
+#include "util/url.h"
 
 namespace trainyard {
 namespace {
@@ -69,6 +70,13 @@ std::vector<std::pair<std::string, std::string>> ParametersFromJson(const Json &
   return parameters;
 }
 
+// As the URLs of inputs.
+TrainConfig WithoutCredentials(TrainConfig config) {
+  const std::string weights = config.GetString("model.weights");
+  if (HasCredentials(weights)) config.SetString("model.weights", MaskCredentials(weights));
+  return config;
+}
+
 // What a script job names lies inside its source directory.
 void CheckScript(const Job &job) {
   if (job.source_directory.empty()) {
@@ -123,13 +131,20 @@ ScriptLanguage LanguageOf(std::string_view script) {
   return script.ends_with(".sh") ? ScriptLanguage::kShell : ScriptLanguage::kProgram;
 }
 
+size_t Job::FirstExpandedWord() const {
+  if (kind == RunKind::kTrain) return SIZE_MAX;
+  return shell_command.empty() ? 1 : 5;
+}
+
 std::vector<std::string> Job::Command(const std::string &interpreter) const {
   std::vector<std::string> argv = command;
-  if (!shell_command.empty()) argv = {"/bin/sh", "-c", shell_command, "sh"};
+  if (!shell_command.empty()) argv = {"/bin/sh", "-c", "--", shell_command, "sh"};
   if (kind == RunKind::kScript) {
     const ScriptLanguage language = LanguageOf(script);
-    if (language == ScriptLanguage::kPython) argv = {interpreter, script};
-    if (language == ScriptLanguage::kShell) argv = {"/bin/sh", script};
+    // An interpreter would read a name that starts with these as an option.
+    const std::string name = script[0] == '-' || script[0] == '+' ? "./" + script : script;
+    if (language == ScriptLanguage::kPython) argv = {interpreter, name};
+    if (language == ScriptLanguage::kShell) argv = {"/bin/sh", name};
     if (language == ScriptLanguage::kProgram) argv = {"./" + script};
     for (const auto &[name, value] : script_parameters) {
       argv.push_back(name);
@@ -245,7 +260,7 @@ Json Job::ToJson() const {
   if (environment_definition) json.Set("environment_definition", environment_definition->ToJson());
   json.Set("resources", resources.ToJson()).Set("retries", RetriesToJson(retries));
   if (distribution) json.Set("distribution", distribution->ToJson());
-  if (train) json.Set("train", train->ToJson());
+  if (train) json.Set("train", WithoutCredentials(*train).ToJson());
   if (!inputs.empty()) json.Set("inputs", InputsToJson(inputs));
   if (!snapshot_limits.IsDefault()) json.Set("snapshot_limits", snapshot_limits.ToJson());
   if (!tags.empty()) json.Set("tags", tags);

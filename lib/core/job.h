@@ -75,6 +75,8 @@ struct Job {
   // What a rank executes, before its environment is known: argv[0] is `interpreter` for a script that needs one (see
   // ScriptLanguage). Empty for a training job.
   std::vector<std::string> Command(const std::string &interpreter) const;
+  // The first word of it in which the rank's variables are expanded: a shell does its own line.
+  size_t FirstExpandedWord() const;
 
   // Each text of the job that may name an input or a datastore: command, parameters, arguments, variables.
   void ForEachText(const std::function<void(std::string *)> &work);

@@ -98,7 +98,7 @@ int64_t RunBeat::DoLater() {
 }
 
 void RunBeat::Loop() {
-  uint64_t count = ReadHeartbeat(run_);
+  uint64_t count = ReadHeartbeat(run_).count;
   int64_t next_beat = MonotonicMs();
   while (!quit_) {
     const int64_t now = MonotonicMs();

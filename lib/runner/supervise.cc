@@ -71,12 +71,6 @@ const char *LauncherOf(const Job &job) {
   return job.distribution && job.distribution->node_count > 1 ? "nodes" : "local";
 }
 
-// The first word of the command in which the rank's variables are expanded: a shell does its own line.
-size_t ExpandFrom(const Job &job) {
-  if (job.kind == RunKind::kTrain) return SIZE_MAX;
-  return job.shell_command.empty() ? 1 : 4;
-}
-
 class Supervisor {
  public:
   explicit Supervisor(const SuperviseOptions &options)
@@ -326,7 +320,7 @@ class Supervisor {
       plan.launch.tail_lines = kNodeTailLines;
     }
     plan.launch.command = Command();
-    plan.launch.expand_from = ExpandFrom(job_);
+    plan.launch.expand_from = job_.FirstExpandedWord();
     plan.launch.working_directory = layout_.Code();
     plan.launch.variables = Variables(number, restarts);
     plan.launch.unset = {kSupervisorVariable};

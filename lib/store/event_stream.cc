@@ -1,6 +1,5 @@
 #include "store/event_stream.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "store/segment_stream.h"
 #include "util/clock.h"
 #include "util/error.h"
+#include "util/inside.h"
 #include "util/text.h"
 
 namespace trainyard {
@@ -91,13 +91,8 @@ void EventReader::State::ReadStates() {
 // One read of one log; true when it gave events.
 bool EventReader::State::ReadLogOf(int32_t rank) {
   const std::string path = layout.StdLog(rank, rank_count);
-  UniqueFd fd;
-  try {
-    fd = OpenFile(path, O_RDONLY);
-  } catch (const Error &error) {
-    if (error.status() != Status::kNotFound) throw;
-    return false;
-  }
+  const UniqueFd fd = OpenRegularFile(path);
+  if (!fd.valid()) return false;
   uint64_t &offset = log_read[rank];
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) throw Error::FromErrno(errno, "stat", path);

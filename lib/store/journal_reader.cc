@@ -50,7 +50,7 @@ std::vector<SegmentId> ListSegments(const std::string &directory) {
 void SyncJournals(const std::string &directory) {
   for (const SegmentId &id : ListSegments(directory)) {
     try {
-      const UniqueFd fd = OpenFile(directory + "/" + SegmentFileName(id), O_RDONLY);
+      const UniqueFd fd = OpenFile(directory + "/" + SegmentFileName(id), O_RDONLY | O_NONBLOCK);
       if (fdatasync(fd.get()) != 0) throw Error::FromErrno(errno, "sync", directory + "/" + SegmentFileName(id));
     } catch (const Error &error) {
       if (error.status() != Status::kNotFound) throw;  // folded meanwhile
@@ -208,7 +208,7 @@ JournalReader::JournalReader(const std::string &path) : state_(std::make_unique<
   // For writing too where allowed: Arm sets a word in the header.
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
   state_->writable = fd >= 0;
-  state_->fd = fd >= 0 ? UniqueFd(fd) : OpenFile(path, O_RDONLY);
+  state_->fd = fd >= 0 ? UniqueFd(fd) : OpenFile(path, O_RDONLY | O_NONBLOCK);
   std::array<uint8_t, 8> head{};
   const size_t got = ReadAt(state_->fd.get(), head.data(), head.size(), 0, path);
   // Allocated but not yet started, or its writer died there: nothing to read so far.

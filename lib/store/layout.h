@@ -8,7 +8,8 @@
 //                 inputs/NAME         each input: a link to the data, or the run's own copy
 //                 journal.lock        see store/metric_gate.h
 //                 lock                flock held by the supervisor, or the host that executes the run, while it lives
-//                 heartbeat           8-byte counter, little-endian, overwritten by the supervisor
+//                 heartbeat           overwritten by the supervisor, little-endian: 8 bytes counter, 8 bytes its
+//                                     monotonic clock in ms, which all processes of one boot share
 //                 bell                rewritten after each change of the run's record, so that watchers wake
 //                 control/cancel  control/stop  control/preempt     requests to the supervisor: the file exists
 #pragma once

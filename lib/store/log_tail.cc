@@ -1,23 +1,20 @@
 #include "store/log_tail.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/inside.h"
 
 namespace trainyard {
 
 LogSlice ReadLog(const RunLayout &run, int rank, int rank_count, int64_t offset, uint64_t max_bytes) {
   const std::string path = run.StdLog(rank, rank_count);
   LogSlice slice;
-  UniqueFd fd;
-  try {
-    fd = OpenFile(path, O_RDONLY);
-  } catch (const Error &error) {
-    if (error.status() != Status::kNotFound) throw;
+  const UniqueFd fd = OpenRegularFile(path);
+  if (!fd.valid()) {
     slice.next_offset = offset > 0 ? static_cast<uint64_t>(offset) : 0;
     return slice;
   }

@@ -14,7 +14,8 @@ struct LogSlice {
   uint64_t size = 0;         // of the file now
 };
 
-// Up to `max_bytes` from `offset`; a log that is not there yet is empty. A negative offset counts from the end.
+// Up to `max_bytes` from `offset`; a log that is not there yet, or that its rank has
+// put a pipe or a link in the place of, is empty. A negative offset counts from the end.
 LogSlice ReadLog(const RunLayout &run, int rank, int rank_count, int64_t offset, uint64_t max_bytes);
 
 }  // namespace trainyard

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <climits>
-#include <cstdlib>
-#include <memory>
+#include <optional>
 
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/inside.h"
+#include "util/log.h"
+#include "util/text.h"
 
 namespace trainyard {
 namespace {
@@ -27,9 +28,14 @@ std::string TreePath(const RunLayout &layout, std::string_view tree) {
   return IsDirectory(ended) || !IsDirectory(layout.Code()) ? ended : running;
 }
 
-std::string RealPath(const std::string &path) {
-  const std::unique_ptr<char, void (*)(void *)> real(realpath(path.c_str(), nullptr), free);
-  return real ? real.get() : "";
+// What is at `path` if it is a file, or a link to one that does not lead out of the run.
+std::optional<FileInfo> FileAt(const RunLayout &layout, const std::string &path) {
+  auto info = Stat(path, /*follow_symlinks=*/false);
+  if (info && info->kind == FileInfo::Kind::kSymlink) {
+    if (!LeadsInside(layout.Root(), path)) return std::nullopt;
+    info = Stat(path);
+  }
+  return info && info->kind == FileInfo::Kind::kFile ? info : std::nullopt;
 }
 
 }  // namespace
@@ -70,8 +76,13 @@ FilePage RunFiles::List(std::string_view prefix, int32_t limit, std::string_view
   FilePage page;
   const size_t most = limit <= 0 ? 1000 : static_cast<size_t>(limit);
   for (const std::string &name : names) {
-    const auto info = Stat(Place(name), /*follow_symlinks=*/false);
-    if (!info || info->kind != FileInfo::Kind::kFile) continue;
+    const auto info = FileAt(layout_, Place(name));
+    if (!info) continue;
+    if (!IsValidUtf8(name)) {
+      Log(LogLevel::kWarning, "run " + BaseName(layout_.Root()) + ": the file '" + SanitizeUtf8(name) +
+                                  "' is left out of the list: its name is not valid UTF-8");
+      continue;
+    }
     if (page.files.size() == most) {
       page.next_page_token = page.files.back().path;
       break;
@@ -85,9 +96,8 @@ std::string RunFiles::ResolveTree(std::string_view name) const {
   while (name.size() > 1 && name.back() == '/') name.remove_suffix(1);
   const std::string path = Place(name);
   const std::string real = RealPath(path);
-  const std::string root = RealPath(layout_.Root());
   if (real.empty()) throw NoFile(name);
-  if (root.empty() || !(real + "/").starts_with(root + "/")) {
+  if (!LeadsInside(layout_.Root(), real)) {
     throw Error::InvalidArgument("'" + std::string(name) + "' leads out of the run's directory",
                                  {{"path", std::string(name)}});
   }
@@ -101,30 +111,34 @@ std::string RunFiles::Resolve(std::string_view name) const {
   return path;
 }
 
-void RunFiles::Upload(const std::string &local_path, std::string_view name) const {
+std::string RunFiles::UploadPlace(std::string_view name) const {
   const std::string path = Place(name);
-  if (!name.starts_with("outputs/") && !name.starts_with("logs/")) {
-    throw Error::InvalidArgument("files can be uploaded to outputs/ and logs/ only, not to '" + std::string(name) + "'",
-                                 {{"path", std::string(name)}});
-  }
+  if (name.starts_with("outputs/") || name.starts_with("logs/")) return path;
+  throw Error::InvalidArgument("files can be uploaded to outputs/ and logs/ only, not to '" + std::string(name) + "'",
+                               {{"path", std::string(name)}});
+}
+
+void RunFiles::Upload(const std::string &local_path, std::string_view name) const {
+  const std::string path = UploadPlace(name);
   const std::string parent = ParentPath(path);
-  const std::string root = RealPath(layout_.Root());
-  const auto check = [&](const std::string &directory) {
-    if ((RealPath(directory) + "/").starts_with(root + "/")) return;
+  const auto check = [&] {
+    if (LeadsInside(layout_.Root(), parent)) return;
     throw Error::InvalidArgument("'" + std::string(name) + "' leads out of the run's directory",
                                  {{"path", std::string(name)}});
   };
-  // Before anything is made, by what is there of the way; and again, because the job may still change it.
-  std::string existing = parent;
-  while (!PathExists(existing) && existing.size() > layout_.Root().size()) existing = ParentPath(existing);
-  check(existing);
+  // Before anything is made, and again, because the job may still change it.
+  check();
   MakeDirs(parent);
-  check(parent);
+  check();
   CopyFile(local_path, path, /*replace=*/true);
 }
 
+bool RunFiles::IsTaken(std::string_view name) const {
+  return Stat(UploadPlace(name), /*follow_symlinks=*/false).has_value();
+}
+
 bool RunFiles::IsSame(std::string_view name, const std::string &local_path) const {
-  const auto mine = Stat(Place(name));
+  const auto mine = FileAt(layout_, Place(name));
   const auto other = Stat(local_path);
   return mine && other && mine->device == other->device && mine->inode == other->inode;
 }

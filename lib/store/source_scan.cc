@@ -190,7 +190,15 @@ class Walk {
     }
     const std::string target(text.data(), static_cast<size_t>(size));
     const std::string shown = SanitizeUtf8(target);
-    if (!IsValidUtf8(target) || SymlinkLeaves(root_, path, target)) {
+    const SymlinkWay way = FollowSymlink(root_, path, target);
+    if (way == SymlinkWay::kTooLong) {
+      throw Error::InvalidArgument("the symlink '" + path + "' in '" + root_ + "' leads to '" + shown +
+                                       "' over more than 40 other links, or round in circles: remove it, or leave it "
+                                       "out with the line " +
+                                       IgnoreLineFor(path, false) + " in " + IgnoreFileName(),
+                                   {{"path", root_ + "/" + path}, {"target", shown}});
+    }
+    if (!IsValidUtf8(target) || way == SymlinkWay::kLeaves) {
       const bool inside = target.starts_with(root_ + "/");
       throw Error::InvalidArgument(
           "the symlink '" + path + "' in '" + root_ + "' leads to '" + shown + "', " +

@@ -220,7 +220,7 @@ void AppendFile(const std::string &path, std::string_view data, mode_t mode) {
 }
 
 void SyncFile(const std::string &path) {
-  const UniqueFd fd = OpenFile(path, O_RDONLY);
+  const UniqueFd fd = OpenFile(path, O_RDONLY | O_NONBLOCK);
   if (fsync(fd.get()) != 0) throw Error::FromErrno(errno, "sync", path);
 }
 
@@ -353,16 +353,22 @@ uint64_t CopyFd(int from, int to, const std::string &from_path, const std::strin
   return total;
 }
 
-void CopyTree(const std::string &from, const std::string &to, const std::function<bool()> &go_on) {
+namespace {
+
+void CopyTreeBut(const std::vector<FileInfo> &left_out, const std::string &from, const std::string &to,
+                 const std::function<bool()> &go_on) {
   MakeDirs(to);
   for (const DirEntry &entry : ListDir(from)) {
     if (go_on && !go_on()) throw Error(Status::kCanceled, "canceled while '" + from + "' was copied");
     const std::string source = from + "/" + entry.name;
     const std::string target = to + "/" + entry.name;
     switch (entry.kind) {
-      case FileInfo::Kind::kDirectory:
-        CopyTree(source, target, go_on);
+      case FileInfo::Kind::kDirectory: {
+        const auto info = Stat(source, false);
+        const auto same = [&](const FileInfo &out) { return out.device == info->device && out.inode == info->inode; };
+        if (info && std::none_of(left_out.begin(), left_out.end(), same)) CopyTreeBut(left_out, source, target, go_on);
         break;
+      }
       case FileInfo::Kind::kFile:
         CopyFile(source, target);
         break;
@@ -376,6 +382,16 @@ void CopyTree(const std::string &from, const std::string &to, const std::functio
         break;
     }
   }
+}
+
+}  // namespace
+
+void CopyTree(const std::string &from, const std::string &to, const std::function<bool()> &go_on,
+              const std::string &leave_out) {
+  MakeDirs(to);
+  std::vector<FileInfo> left_out = {*Stat(to)};
+  if (const auto info = leave_out.empty() ? std::nullopt : Stat(leave_out)) left_out.push_back(*info);
+  CopyTreeBut(left_out, from, to, go_on);
 }
 
 std::string JoinPath(std::string_view directory, std::string_view name) {
@@ -419,7 +435,7 @@ bool IsSafeRelativePath(std::string_view path) {
   return path.back() != '/';
 }
 
-bool SymlinkLeaves(const std::string &root, const std::string &link, const std::string &target) {
+SymlinkWay FollowSymlink(const std::string &root, const std::string &link, const std::string &target) {
   std::vector<std::string> at;
   for (const std::string_view part : Split(link, '/')) at.emplace_back(part);
   at.pop_back();
@@ -428,14 +444,14 @@ bool SymlinkLeaves(const std::string &root, const std::string &link, const std::
     const auto parts = Split(text, '/');
     rest.insert(rest.end(), parts.rbegin(), parts.rend());
   };
-  if (target.starts_with('/')) return true;
+  if (target.starts_with('/')) return SymlinkWay::kLeaves;
   follow(target);
   for (int links = 0; !rest.empty();) {
     const std::string part = std::move(rest.back());
     rest.pop_back();
     if (part.empty() || part == ".") continue;
     if (part == "..") {
-      if (at.empty()) return true;
+      if (at.empty()) return SymlinkWay::kLeaves;
       at.pop_back();
       continue;
     }
@@ -443,12 +459,12 @@ bool SymlinkLeaves(const std::string &root, const std::string &link, const std::
     std::array<char, PATH_MAX> next;
     const ssize_t size = readlink((root + "/" + Join(at, "/")).c_str(), next.data(), next.size());
     if (size < 0) continue;  // no symlink, or nothing
-    if (size > 0 && next[0] == '/') return true;
-    if (++links > kMaxLinks) return false;  // goes round in circles
+    if (size > 0 && next[0] == '/') return SymlinkWay::kLeaves;
+    if (++links > kMaxLinks) return SymlinkWay::kTooLong;
     at.pop_back();
     follow({next.data(), static_cast<size_t>(size)});
   }
-  return false;
+  return SymlinkWay::kInside;
 }
 
 FileSystemKind GetFileSystemKind(const std::string &path) {

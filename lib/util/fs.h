@@ -91,9 +91,11 @@ bool IsDirectory(const std::string &path);
 void CopyFile(const std::string &from, const std::string &to, bool replace = false);
 // Content only, between descriptors at offset 0; returns the number of bytes.
 uint64_t CopyFd(int from, int to, const std::string &from_path, const std::string &to_path);
-// Directories, files, symlinks (as symlinks); anything else is skipped. `go_on` is asked before each of them; false
-// ends it with Error kCanceled.
-void CopyTree(const std::string &from, const std::string &to, const std::function<bool()> &go_on = nullptr);
+// Directories, files, symlinks (as symlinks); anything else is skipped. Neither `to` itself nor the directory
+// `leave_out` is copied when it lies below `from`. `go_on` is asked before each of them; false ends it with Error
+// kCanceled.
+void CopyTree(const std::string &from, const std::string &to, const std::function<bool()> &go_on = nullptr,
+              const std::string &leave_out = "");
 
 std::string JoinPath(std::string_view directory, std::string_view name);
 std::string ParentPath(std::string_view path);  // "/a/b" -> "/a"; "b" -> "."
@@ -102,9 +104,13 @@ std::string AbsolutePath(const std::string &path);  // lexically normal; need no
 // Relative, not empty, no NUL, no "..", no "." or empty part: cannot leave the directory it is joined to.
 bool IsSafeRelativePath(std::string_view path);
 
-// Whether the way of the symlink `link` (relative to `root`) to `target`, as the kernel would take it through other
-// links, goes above the root at any point. An absolute one does. One that ends nowhere may stay inside.
-bool SymlinkLeaves(const std::string &root, const std::string &link, const std::string &target);
+enum class SymlinkWay {
+  kInside,   // may end nowhere
+  kLeaves,   // goes above the root at some point; an absolute one does
+  kTooLong,  // over more links than the kernel follows, or round in circles: others may follow it further
+};
+// The way of the symlink `link` (relative to `root`) to `target`, as the kernel would take it through other links.
+SymlinkWay FollowSymlink(const std::string &root, const std::string &link, const std::string &target);
 
 struct FileSystemKind {
   bool network = false;

@@ -4,10 +4,12 @@
 #include <curl/curl.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 
 #include "util/clock.h"
@@ -71,7 +73,10 @@ struct Transfer {
   uint64_t received = 0;  // by this attempt
   int write_errno = 0;
   bool canceled = false;
+  bool led_away = false;  // to where everybody on the way could read or change it
   int64_t last_progress_ms = 0;
+  CURL *easy = nullptr;
+  bool plain_stays_here = false;
   const DownloadOptions *options = nullptr;
 };
 
@@ -106,6 +111,27 @@ int OnProgress(void *user_data, curl_off_t total, curl_off_t, curl_off_t, curl_o
   return transfer->canceled ? 1 : 0;
 }
 
+// Before each request, those after redirects too: plain http is for this machine unless a hash says what must come.
+int OnRequest(void *user_data, char *peer, char *, int, int) {
+  auto *transfer = static_cast<Transfer *>(user_data);
+  char *url = nullptr;
+  GetCurl().getinfo(transfer->easy, CURLINFO_EFFECTIVE_URL, &url);
+  const std::string_view to = url == nullptr ? "" : url;
+  const bool plain = to.size() > 5 && strncasecmp(to.data(), "http:", 5) == 0;
+  transfer->led_away = plain && transfer->plain_stays_here &&
+                       !(IsLoopbackHost(HostOfUrl(to)) && IsLoopbackHost(peer == nullptr ? "" : peer));
+  return transfer->led_away ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+// What the environment says of proxies, and that there is none on the way to this machine: what may go there in plain
+// http would pass through another one.
+std::string NoProxyFor(const std::string &host) {
+  const char *own = std::getenv("no_proxy");          // NOLINT(concurrency-mt-unsafe)
+  if (own == nullptr) own = std::getenv("NO_PROXY");  // NOLINT(concurrency-mt-unsafe)
+  const std::string list = own == nullptr ? "" : own;
+  return list == "*" ? list : host + ",localhost,127.0.0.1,::1" + (list.empty() ? "" : "," + list);
+}
+
 struct Answer {
   CURLcode code = CURLE_OK;
   long http_status = 0;
@@ -125,6 +151,12 @@ Answer Perform(const std::string &url, Transfer *transfer) {
   curl.setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, url.starts_with("https:") ? "https" : "https,http");
   curl.setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
   curl.setopt(easy, CURLOPT_MAXREDIRS, 10L);
+  const std::string host = HostOfUrl(url);
+  if (IsLoopbackHost(host)) curl.setopt(easy, CURLOPT_NOPROXY, NoProxyFor(host).c_str());
+  transfer->easy = easy;
+  transfer->plain_stays_here = options.sha256.empty() || HasCredentials(url);
+  curl.setopt(easy, CURLOPT_PREREQFUNCTION, &OnRequest);
+  curl.setopt(easy, CURLOPT_PREREQDATA, transfer);
   curl.setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl.setopt(easy, CURLOPT_FAILONERROR, 1L);
   curl.setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout_ms));
@@ -150,6 +182,13 @@ Answer Perform(const std::string &url, Transfer *transfer) {
   const Error::Details details = {{"url", url}, {"http_status", std::to_string(answer.http_status)}};
   if (transfer.canceled) throw Error(Status::kCanceled, "the download of " + url + " was canceled", details);
   if (transfer.write_errno != 0) throw Error::FromErrno(transfer.write_errno, "write", transfer.part_path);
+  if (transfer.led_away) {
+    throw Error(Status::kPermission,
+                "cannot download " + url +
+                    ": it leads to another machine by plain http, where everybody on the way can read its credentials "
+                    "or change what comes: use https, or a URL without credentials and the file's SHA-256",
+                details);
+  }
   Status status = Status::kNetwork;
   if (answer.http_status == 404 || answer.http_status == 410 || answer.code == CURLE_FILE_COULDNT_READ_FILE) {
     status = Status::kNotFound;

@@ -19,8 +19,9 @@ struct DownloadOptions {
 
 // Fetches `url` to `destination`, which appears only when it is complete, checked and on disk. What has come so far is
 // kept beside it as "<destination>.part" and continued by the next call. Throws Error kNetwork, kNotFound (HTTP 404,
-// 410), kPermission (401, 403), kCorrupt (the checksum differs), kNoSpace, kCanceled; the URL in their
-// messages has no credentials.
+// 410), kPermission (401, 403; plain http to another machine, by a redirect too, with credentials or without a
+// checksum), kCorrupt (the checksum differs), kNoSpace, kCanceled; the URL in their messages has no credentials. No
+// proxy is asked for what is on this machine.
 void DownloadFile(const std::string &url, const std::string &destination, const DownloadOptions &options);
 
 }  // namespace trainyard

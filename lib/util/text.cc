@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 
 namespace trainyard {
@@ -141,6 +142,36 @@ std::string SanitizeUtf8(std::string_view text) {
     text.remove_prefix(std::max<size_t>(1, length));
   }
   return clean;
+}
+
+std::string PrintableUtf8(std::string_view text) {
+  std::string printable;
+  const std::string clean = SanitizeUtf8(text);
+  for (size_t i = 0; i < clean.size(); ++i) {
+    // U+0080 to U+009F do to terminals what ESC does.
+    const bool c1 = clean[i] == '\xC2' && static_cast<uint8_t>(clean[i + 1]) < 0xA0;
+    const auto byte = static_cast<uint8_t>(c1 ? clean[++i] : clean[i]);
+    if (!c1 && byte >= 0x20 && byte != 0x7F) {
+      printable += clean[i];
+    } else if (byte == '\n' || byte == '\t') {
+      printable += byte == '\n' ? "\\n" : "\\t";
+    } else {
+      std::array<char, 8> escaped{};
+      snprintf(escaped.data(), escaped.size(), "\\x%02x", byte);
+      printable += escaped.data();
+    }
+  }
+  return printable;
+}
+
+std::string PrintableLine(std::string_view text, size_t max) {
+  const std::string line = PrintableUtf8(text);
+  if (line.size() <= max) return line;
+  constexpr std::string_view kCut = " ... ";
+  size_t end = line.size() - max / 4;
+  while (end < line.size() && (static_cast<uint8_t>(line[end]) & 0xC0) == 0x80) ++end;
+  const std::string_view start = TruncateUtf8(line, max - max / 4 - kCut.size());
+  return std::string(start) + std::string(kCut) + line.substr(end);
 }
 
 std::string_view TruncateUtf8(std::string_view text, size_t max) {

@@ -28,6 +28,10 @@ std::string DidYouMean(std::string_view key, const std::vector<std::string> &can
 bool IsValidUtf8(std::string_view text);
 // Each byte sequence that is no UTF-8 becomes U+FFFD; NUL becomes U+FFFD too.
 std::string SanitizeUtf8(std::string_view text);
+// The same for one line of a message, a terminal or a log: control characters become \n, \t, \x1b.
+std::string PrintableUtf8(std::string_view text);
+// Of at most `max` bytes (8 at least): the middle goes first, as the end says what to do.
+std::string PrintableLine(std::string_view text, size_t max);
 // The longest prefix of at most `max` bytes that does not cut a character.
 std::string_view TruncateUtf8(std::string_view text, size_t max);
 

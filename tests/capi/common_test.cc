@@ -46,6 +46,18 @@ TEST(Error, TellsWhatAndWhere) {
   EXPECT_EQ(error, nullptr);
 }
 
+TEST(Error, AMessageIsOneLineOfBoundedLengthWhateverItNames) {
+  Err err;
+  Workspace workspace;
+  EXPECT_EQ(ty_workspace_open("nowhere://a\nb\x1b", workspace.out(), err), TY_ERR_UNSUPPORTED);
+  EXPECT_NE(err.message().find("'nowhere://a\\nb\\x1b'"), std::string::npos) << err.message();
+  EXPECT_EQ(ty_workspace_open(("nowhere://" + std::string(1 << 20, 'x')).c_str(), workspace.out(), err),
+            TY_ERR_UNSUPPORTED);
+  EXPECT_LE(err.message().size(), 4096U);
+  EXPECT_NE(err.message().find("opens directories only"), std::string::npos) << err.message();
+  EXPECT_EQ(ty_workspace_open("\xff", workspace.out(), err), TY_ERR_INVALID_ARGUMENT);
+}
+
 TEST(Version, IsThatOfTheHeaders) {
   EXPECT_STREQ(ty_version(), TY_VERSION);
   EXPECT_EQ(ty_abi_version(), TY_ABI_VERSION);

@@ -70,6 +70,16 @@ TEST_F(ComputeTest, GetsTheSameAndRefusesAnother) {
   EXPECT_TRUE(Has(err.message(), "1000 GPU(s)")) << err.message();
 }
 
+TEST_F(ComputeTest, MoreSlotsThanFilesCanBeOpenAreRefused) {
+  EXPECT_EQ(ty_compute_create(workspace, "x", R"({"slots":100000,"max_nodes":2})", nullptr, err),
+            TY_ERR_INVALID_ARGUMENT);
+  EXPECT_TRUE(Has(err.message(), "200000 slots and GPUs")) << err.message();
+  WriteAll(directory / "hostfile", "alpha slots=60000\nbeta slots=60000\n");
+  const std::string settings = R"({"kind":"mpi","hostfile":")" + (directory / "hostfile") + R"("})";
+  EXPECT_EQ(ty_compute_create(workspace, "x", settings.c_str(), nullptr, err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_TRUE(Has(err.message(), "120000 slots and GPUs")) << err.message();
+}
+
 TEST_F(ComputeTest, WhatItCannotGiveIsRefusedAtSubmit) {
   const TyCompute compute = Create("cluster", R"({"slots":2,"max_nodes":2})");
   EXPECT_TRUE(Has(Refusal(On("cluster", "true", 3, 3), TY_ERR_INVALID_ARGUMENT), "asks for 3 nodes")) << err.message();

@@ -78,6 +78,68 @@ TEST_F(DataTest, LinksThatWouldLeaveSomethingOutAreNamedBeforeAnythingIsUploaded
   EXPECT_OK(ty_datastore_upload(workspace, "workspaceblobstore", (directory / "data").c_str(), "links", 0, err));
 }
 
+TEST_F(DataTest, WhatIsNoFileIsNamedBeforeAnythingIsUploaded) {
+  const std::string data = directory / "data";
+  WriteAll(data + "/1.txt", "one");
+  const auto refused = [&](const char *part) {
+    EXPECT_EQ(ty_datastore_upload(workspace, "workspaceblobstore", data.c_str(), "t", 0, err), TY_ERR_INVALID_ARGUMENT);
+    EXPECT_NE(err.message().find(part), std::string::npos) << err.message();
+    EXPECT_FALSE(std::filesystem::exists(Directory("workspaceblobstore") + "/t"));
+  };
+  ASSERT_EQ(mkfifo((data + "/pipe").c_str(), 0600), 0);
+  refused("data/pipe' is a pipe");
+  std::filesystem::remove(data + "/pipe");
+  std::filesystem::create_symlink("/dev/zero", data + "/zero");
+  refused("data/zero' is a link to a pipe, a socket or a device");
+  std::filesystem::remove(data + "/zero");
+  EXPECT_EQ(ty_datastore_upload(workspace, "workspaceblobstore", data.c_str(), "\xff", 0, err),
+            TY_ERR_INVALID_ARGUMENT);
+  EXPECT_OK(ty_datastore_upload(workspace, "workspaceblobstore", data.c_str(), "t", 0, err));
+}
+
+TEST_F(DataTest, AnUnreadableFileIsFoundBeforeAnythingIsUploaded) {
+  if (geteuid() == 0) GTEST_SKIP() << "SKIP: root reads everything";
+  const std::string data = directory / "data";
+  WriteAll(data + "/1.txt", "one");
+  WriteAll(data + "/2.txt", "two");
+  ASSERT_EQ(chmod((data + "/2.txt").c_str(), 0), 0);
+  EXPECT_EQ(ty_datastore_upload(workspace, "workspaceblobstore", data.c_str(), "t", 0, err), TY_ERR_PERMISSION);
+  ASSERT_EQ(chmod((data + "/2.txt").c_str(), 0600), 0);
+  EXPECT_OK(ty_datastore_upload(workspace, "workspaceblobstore", data.c_str(), "t", 0, err));
+}
+
+TEST_F(DataTest, ADatastoreThatIsGoneIsNotMadeAnew) {
+  WriteAll(directory / "mounted/file", "x");
+  WriteAll(directory / "data/1.txt", "one");
+  ASSERT_OK(ty_datastore_register(workspace, "disk", (directory / "mounted").c_str(), err));
+  std::filesystem::remove_all(directory / "mounted");
+  EXPECT_EQ(ty_datastore_upload(workspace, "disk", (directory / "data").c_str(), "a", 0, err), TY_ERR_NOT_FOUND);
+  EXPECT_NE(err.message().find("is gone: mount it"), std::string::npos) << err.message();
+  EXPECT_FALSE(std::filesystem::exists(directory / "mounted"));
+  EXPECT_EQ(ty_datastore_register(workspace, "empty", "", err), TY_ERR_INVALID_ARGUMENT);
+}
+
+TEST_F(DataTest, ADatastoreIsNotLeftThroughALink) {
+  WriteAll(directory / "data/1.txt", "one");
+  std::filesystem::create_directory(directory / "elsewhere");
+  const std::string root = Directory("workspaceblobstore");
+  std::filesystem::create_directory_symlink(directory / "elsewhere", root + "/out");
+  for (const char *target : {"out", "out/deeper"}) {
+    EXPECT_EQ(ty_datastore_upload(workspace, "workspaceblobstore", (directory / "data").c_str(), target, 1, err),
+              TY_ERR_INVALID_ARGUMENT);
+    EXPECT_NE(err.message().find("leads out of the datastore"), std::string::npos) << err.message();
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(directory / "elsewhere"));
+  // A link in a file's place is replaced, not followed.
+  WriteAll(directory / "elsewhere/1.txt", "theirs");
+  std::filesystem::create_symlink(directory / "elsewhere/1.txt", root + "/1.txt");
+  EXPECT_EQ(ty_datastore_upload(workspace, "workspaceblobstore", (directory / "data").c_str(), nullptr, 0, err),
+            TY_ERR_ALREADY_EXISTS);
+  EXPECT_OK(ty_datastore_upload(workspace, "workspaceblobstore", (directory / "data").c_str(), nullptr, 1, err));
+  EXPECT_EQ(ReadAll(directory / "elsewhere/1.txt"), "theirs");
+  EXPECT_EQ(ReadAll(root + "/1.txt"), "one");
+}
+
 TEST_F(DataTest, APipeIsNoFileToUpload) {
   const std::string pipe = directory / "pipe";
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);

@@ -77,6 +77,14 @@ TEST_F(EnvironmentApi, WrongValuesLeaveItAsItWas) {
   WriteAll(directory / "requirements.txt", "six\n-r other.txt\n");
   EXPECT_EQ(ty_environment_set_pip_requirements(environment, (directory / "requirements.txt").c_str(), err),
             TY_ERR_INVALID_ARGUMENT);
+  for (const auto &set :
+       {ty_environment_set_base_image, ty_environment_add_conda_channel, ty_environment_add_pip_package}) {
+    EXPECT_EQ(set(environment, "http://user:a-password@host/x", err), TY_ERR_INVALID_ARGUMENT);
+    EXPECT_FALSE(Has(err.message(), "a-password")) << err.message();
+  }
+  WriteAll(directory / "requirements.txt", "--index-url http://user:a-password@host/simple\nsix\n");
+  EXPECT_EQ(ty_environment_set_pip_requirements(environment, (directory / "requirements.txt").c_str(), err),
+            TY_ERR_INVALID_ARGUMENT);
   EXPECT_EQ(Json(environment), json);
   TyEnvironment other;
   EXPECT_EQ(ty_environment_new("no good", other.out(), err), TY_ERR_INVALID_ARGUMENT);

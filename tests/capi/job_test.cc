@@ -180,6 +180,11 @@ TEST_F(JobTest, ScriptParametersKeepTheirPlaceAndCanBeTakenBack) {
   EXPECT_EQ(ty_job_new_script("/src", "/train.py", outside.out(), err), TY_ERR_INVALID_ARGUMENT);
 }
 
+TEST_F(JobTest, AnEmptyShellLineIsNamed) {
+  EXPECT_EQ(ty_job_new_shell(nullptr, "", job.out(), err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_EQ(err.message(), "line must not be empty");
+}
+
 class ValidateTest : public WorkspaceTest {
  protected:
   Json Validate(const TyJob &job) {

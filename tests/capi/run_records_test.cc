@@ -86,6 +86,24 @@ TEST_F(RunTest, UploadsStayInTheRun) {
   EXPECT_EQ(Files(run, "outputs"), std::vector<std::string>{"outputs/a/b"});
 }
 
+TEST_F(RunTest, LinksOfARunAreItsFilesAndNamesThatTheyHaveStayTaken) {
+  const TyRun run = Complete(
+      "cd outputs; echo w > epoch3.ckpt; ln -s epoch3.ckpt last.ckpt; ln -s none dangling; "
+      "mkfifo pipe; echo x > \"$(printf 'bad\\377')\"");
+  EXPECT_EQ(Files(run, "outputs"), (std::vector<std::string>{"outputs/epoch3.ckpt", "outputs/last.ckpt"}));
+  EXPECT_OK(ty_run_download_files(run, "outputs/", (directory / "all").c_str(), err));
+  EXPECT_EQ(ReadAll(directory / "all/outputs/last.ckpt"), "w\n");
+  WriteAll(directory / "file", "1");
+  for (const char *name : {"outputs/last.ckpt", "outputs/dangling", "outputs/pipe"}) {
+    EXPECT_EQ(ty_run_upload_file(run, name, (directory / "file").c_str(), err), TY_ERR_ALREADY_EXISTS) << name;
+  }
+  WriteAll(directory / "folder/pipe", "1");
+  EXPECT_EQ(ty_run_upload_folder(run, "outputs", (directory / "folder").c_str(), err), TY_ERR_ALREADY_EXISTS);
+  WriteAll(directory / "folder2/bad\xff", "1");
+  EXPECT_EQ(ty_run_upload_folder(run, "outputs/f", (directory / "folder2").c_str(), err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_EQ(ty_run_upload_file(run, "outputs/\xff", (directory / "file").c_str(), err), TY_ERR_INVALID_ARGUMENT);
+}
+
 TEST_F(RunTest, AModelIsRegisteredFromARun) {
   TyRun run = Complete("printf weights > outputs/model.bin; mkdir outputs/sub; printf x > outputs/sub/x");
   Model model;

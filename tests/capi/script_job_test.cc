@@ -50,6 +50,12 @@ TEST_F(ScriptJobTest, ShellScriptsAndProgramsRunWithoutPython) {
   EXPECT_EQ(Log(Complete(job)), "tool y\n");
 }
 
+TEST_F(ScriptJobTest, WhatLooksLikeAnOptionOfTheShellIsRunAllTheSame) {
+  EXPECT_EQ(Log(Complete(Script(Source("-x.sh", "echo ran\n"), "-x.sh"))), "ran\n");
+  EXPECT_EQ(Wait(Submit("-x")), TY_RUN_FAILED) << "there is no such program";
+  EXPECT_EQ(Wait(Submit("+x")), TY_RUN_FAILED);
+}
+
 TEST_F(ScriptJobTest, WhatCannotRunIsRefusedBeforeAnythingIsRecorded) {
   const std::string source = Source("train.py", "print(1)\n");
   EXPECT_EQ(SubmitStatus(Script(source, "trian.py")), TY_ERR_NOT_FOUND);

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "util/error.h"
 
@@ -32,6 +35,19 @@ TEST_F(MachineTest, SlotsAreTheCpusUnlessSaid) {
   EXPECT_THROW(LocalSlotCount(), Error);
   unsetenv("TRAINYARD_LOCAL_SLOTS");
   EXPECT_GT(MemoryBytes(), uint64_t{1} << 20);
+}
+
+TEST_F(MachineTest, SlotsAreNoMoreThanFilesCanBeOpen) {
+  EXPECT_LE(MostPlaces(), 100000);
+  EXPECT_GE(MostPlaces(), 1);
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit limit{1024, 1024};
+    _exit(setrlimit(RLIMIT_NOFILE, &limit) == 0 && MostPlaces() == 1024 - 128 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(MachineTest, CpusAreLeasedOnceWhileThereAreOthers) {

@@ -4,6 +4,7 @@
 
 #include "core/job.h"
 #include "util/error.h"
+#include "util/error_message.h"
 
 namespace trainyard {
 namespace {
@@ -59,15 +60,39 @@ TEST(DataReference, IsParsedAndPrinted) {
 }
 
 TEST(DataReference, WhatIsNoneIsRefused) {
-  for (const std::string &text :
-       {std::string(), std::string("azureml://"), std::string("azureml://datastores/s"),
-        std::string("azureml://datastores/s/a"), std::string("azureml://datastores//paths/a"),
-        std::string("azureml://datastores/s/paths/../a"), std::string("azureml://datastores/s/paths/a//b"),
-        std::string("azureml:a:0"), std::string("azureml:a:x"), std::string("azureml:a/b:1"), std::string("azureml:"),
-        std::string("s3://bucket/a"), std::string("https://host/a#short"), "https://host/a#" + std::string(64, 'g'),
-        std::string("file://relative"), std::string("file:///a%"), std::string("http://host/a"),
-        std::string("https:///a"), "http://user:pw@host/a#" + std::string(64, 'a')}) {
+  for (const std::string &text : {std::string(),
+                                  std::string("azureml://"),
+                                  std::string("azureml://datastores/s"),
+                                  std::string("azureml://datastores/s/a"),
+                                  std::string("azureml://datastores//paths/a"),
+                                  std::string("azureml://datastores/s/paths/../a"),
+                                  std::string("azureml://datastores/s/paths/a//b"),
+                                  std::string("azureml:a:0"),
+                                  std::string("azureml:a:x"),
+                                  std::string("azureml:a/b:1"),
+                                  std::string("azureml:"),
+                                  std::string("s3://bucket/a"),
+                                  std::string("https://host/a#short"),
+                                  "https://host/a#" + std::string(64, 'g'),
+                                  std::string("file://relative"),
+                                  std::string("file:///a%"),
+                                  std::string("http://host/a"),
+                                  std::string("https:///a"),
+                                  "http://user:pw@host/a#" + std::string(64, 'a'),
+                                  std::string("user:pw@host/a"),
+                                  std::string("http:/user:pw@host/a"),
+                                  std::string("https://user:p/w@host/a")}) {
     EXPECT_THROW(DataReference::Parse(text), Error) << text;
+  }
+}
+
+TEST(DataReference, WhatIsRefusedIsShownWithoutCredentials) {
+  for (const std::string text : {"https://host/a?sig=S3CRET#short", "https://host/a#S3CRET",
+                                 "https://user:S3CRET#x@host/a", "http:/u:S3CRET@host/a", "u:S3CRET@host/a",
+                                 "http://S3CRET/x@host/a", "http://u:1/S3CRET@host/a", "ftp://u:S3CRET@host/a"}) {
+    const std::string message = MessageOf([&] { DataReference::Parse(text); });
+    EXPECT_NE(message, "") << text;
+    EXPECT_EQ(message.find("S3CRET"), std::string::npos) << message;
   }
 }
 
@@ -113,6 +138,17 @@ TEST(JobInput, JsonHasNoCredentials) {
   EXPECT_EQ(copy.inputs.at("in").sha256, hash);
   EXPECT_EQ(copy.Hash(), job.Hash());
   EXPECT_THROW(copy.Check(), Error);
+}
+
+TEST(JobJson, HasNoCredentialsOfWeights) {
+  Job job;
+  job.kind = RunKind::kTrain;
+  job.train = TrainConfig();
+  job.train->SetString("model.weights", "https://user:in-the-url@host/a?sig=in-the-query#" + std::string(64, 'a'));
+  const std::string text = job.ToJson().Dump();
+  EXPECT_EQ(text.find("in-the-"), std::string::npos) << text;
+  EXPECT_NE(text.find("https://***@host/a?sig=***#"), std::string::npos) << text;
+  EXPECT_NE(job.train->GetString("model.weights").find("in-the-url"), std::string::npos);
 }
 
 }  // namespace

@@ -127,6 +127,45 @@ TEST(EnvironmentTest, PipLinesMayNotNameFilesOfThisMachine) {
   EXPECT_THAT(environment.PipLines(), ElementsAre("six", "attrs"));
 }
 
+TEST(EnvironmentTest, CredentialsAreRefusedWhereverTheyAre) {
+  const auto with = [](const std::function<void(Environment &)> &change) {
+    Environment environment;
+    environment.name = "e";
+    change(environment);
+    return Complaint(environment);
+  };
+  const std::string messages[] = {
+      with([](Environment &e) { e.base_image = "http://u:S3CRET@127.0.0.1/x"; }),
+      with([](Environment &e) { e.base_image = "u:S3CRET@127.0.0.1/x"; }),
+      with([](Environment &e) { e.dockerfile = "FROM x\nRUN pip install --index-url https://u:S3CRET@h/ x\n"; }),
+      with([](Environment &e) { e.conda_file = "channels:\n- https://u:S3CRET@h/c\n"; }),
+      with([](Environment &e) { e.conda_channels = {"https://u:S3CRET@h/c"}; }),
+      with([](Environment &e) { e.conda_channels = {"u:S3CRET@h/c"}; }),
+      with([](Environment &e) { e.conda_packages = {"https://S3CRET@h/c/x.conda"}; }),
+      with([](Environment &e) { e.pip_requirements = "--index-url http://u:S3CRET@h/simple\nsix\n"; }),
+      with([](Environment &e) { e.pip_requirements = "# as http://u:S3CRET@h/simple\nsix\n"; }),
+      with([](Environment &e) { e.pip_packages = {"x @ http://u:S3CRET@h/x.whl"}; }),
+      with([](Environment &e) { e.pip_packages = {"git+https://S3CRET@h/x.git"}; }),
+      with([](Environment &e) { e.pip_packages = {"x @ https://h/x.whl?sig=S3CRET"}; }),
+      with([](Environment &e) {
+        e.container_arguments = {"--env", "https_proxy=http://u:S3CRET@h"};
+      }),
+  };
+  for (const std::string &message : messages) {
+    EXPECT_THAT(message,
+                testing::AllOf(HasSubstr("holds credentials"), HasSubstr("***"), testing::Not(HasSubstr("S3CRET"))));
+  }
+  EXPECT_THAT(MessageOf([] { CheckPipLine("-e git+https://u:S3CRET@h/x"); }), testing::Not(HasSubstr("S3CRET")));
+  EXPECT_EQ(with([](Environment &e) {
+              e.base_image = "registry.example.com:5000/a/b:1@sha256:" + std::string(64, 'a');
+              e.conda_channels = {"conda-forge", "https://h/channel"};
+              e.pip_requirements = "--extra-index-url https://${USER}:${TOKEN}@h/simple\n";
+              e.pip_packages = {"git+https://git@github.com/a/b.git@v1#egg=b", "git+ssh://me@h/a.git",
+                                "x @ https://h/x.whl#sha256=" + std::string(64, 'a')};
+            }),
+            "");
+}
+
 TEST(EnvironmentTest, ReservedNames) {
   for (const char *name : {"AzureML-PyTorch-1.6-GPU", "azureml-x", "Microsoft.x"})
     EXPECT_TRUE(IsReservedEnvironmentName(name)) << name;

@@ -25,6 +25,7 @@ TEST(Hostfile, HostsAndTheirSlots) {
 TEST(Hostfile, WhatIsNoneNamesTheLine) {
   EXPECT_EQ(Complaint("# nothing\n"), "hosts names no host");
   EXPECT_THAT(Complaint("a\nslots=4\n"), testing::HasSubstr("hosts:2: a line starts with a host"));
+  EXPECT_THAT(Complaint("a\n\xff slots=1\n"), testing::HasSubstr("hosts:2: the host's name is not valid UTF-8"));
   EXPECT_THAT(Complaint("a slots = 4\n"), testing::HasSubstr("hosts:1: 'slots' must be like slots=4"));
   EXPECT_THAT(Complaint("a slots=0\n"), testing::HasSubstr("'slots=0'"));
 }

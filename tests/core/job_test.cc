@@ -56,6 +56,19 @@ TEST(Job, ScriptGetsItsParametersInOrderAndAnEmptyValueIsABareFlag) {
   command("sub/train.py", {"/env/python", "sub/train.py"});
   command("run.sh", {"/bin/sh", "run.sh"});
   command("program", {"./program"});
+  // Not read as an option.
+  command("-x.sh", {"/bin/sh", "./-x.sh"});
+  command("+x.sh", {"/bin/sh", "./+x.sh"});
+  command("-x.py", {"/env/python", "./-x.py"});
+}
+
+TEST(Job, AShellGetsItsLineAsItIsAndOnlyTheArgumentsAreExpanded) {
+  Job job;
+  job.shell_command = "-x";
+  job.arguments = {"$RANK"};
+  const std::vector<std::string> command = job.Command("");
+  EXPECT_EQ(command, (std::vector<std::string>{"/bin/sh", "-c", "--", "-x", "sh", "$RANK"}));
+  EXPECT_EQ(command[job.FirstExpandedWord()], "$RANK");
 }
 
 TEST(Job, ScriptRoundTripsThroughJson) {

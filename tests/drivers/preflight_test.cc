@@ -136,6 +136,19 @@ TEST_F(PreflightTest, PathsBecomeAbsolute) {
   EXPECT_EQ(job.train->GetString("model.weights"), "model:net:3");
 }
 
+TEST(Weights, AreRefusedWithoutTheirCredentials) {
+  const std::string hash = "#" + std::string(64, 'a');
+  for (const std::string text : {"ftp://bob:S3CRET@h/x", "bob:S3CRET@h/x", "http:/bob:S3CRET@h/x",
+                                 "http://bob:S3/CRET@h/x", "https://bob:S3CRET@h/x", "http://bob:S3CRET@h/x"}) {
+    std::string message;
+    EXPECT_EQ(StatusOf([&] { ParseWeights(text + (text.starts_with("https") ? "" : hash)); }, &message),
+              Status::kInvalidArgument)
+        << text;
+    EXPECT_EQ(message.find("CRET"), std::string::npos) << message;
+  }
+  EXPECT_EQ(ParseWeights("http://bob:pw@127.0.0.1/x" + hash).url, "http://bob:pw@127.0.0.1/x");
+}
+
 TEST(Weights, AreFilesModelsOrCheckedUrls) {
   const std::string hash(64, 'a');
   EXPECT_EQ(ParseWeights("").kind, WeightsSource::Kind::kNone);

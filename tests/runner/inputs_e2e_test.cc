@@ -117,6 +117,28 @@ TEST_F(InputsTest, FilesKeepTheirNames) {
   EXPECT_EQ(Log(run.id), "a_b.csv\nx,y\n");
 }
 
+TEST_F(InputsTest, APasswordIsNoFileName) {
+  Serve("index.html", "page\n");
+  for (const char *path : {"", "/"}) {
+    const RunRecord run = RunWith("basename ${{inputs.in}}", "http://user:in-the-url@" + address_ + path);
+    ASSERT_EQ(run.state, RunState::kCompleted) << run.error.message;
+    EXPECT_EQ(Log(run.id), "data\n");
+  }
+}
+
+TEST_F(InputsTest, ACopyOfWhatHoldsTheWorkspaceIsWithoutIt) {
+  const RunRecord run = RunWith("ls $in", directory_.path(), JobInput::Mode::kDownload);
+  ASSERT_EQ(run.state, RunState::kCompleted) << run.error.message;
+  EXPECT_THAT(Log(run.id), testing::AllOf(HasSubstr("www\n"), Not(HasSubstr("workspace"))));
+  EXPECT_EQ(ReadFile(Paths(run.id).Inputs() + "/in/www/data.tar"), ReadFile(Path("www/data.tar")));
+}
+
+TEST_F(InputsTest, AFileUrlWithAHashIsOfAFile) {
+  Job job = Shell("true");
+  job.inputs["in"] = Input("file://" + Path("www") + "#" + Sha256Hex(""), JobInput::Mode::kLink);
+  EXPECT_THROW(Submit(job), Error);
+}
+
 TEST_F(InputsTest, WithoutAHashItIsFetchedForEachRunAndTheHashIsNoted) {
   for (int i = 0; i < 2; ++i) {
     const RunRecord run = RunWith("cat $AZUREML_DATAREFERENCE_in/1.txt $AZURE_ML_INPUT_in/sub/2.txt", Url("data.tar"));

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <thread>
 
@@ -271,6 +272,76 @@ TEST_F(RunTest, SilentSupervisorIsNotRespondingUntilItMovesAgain) {
   while (observer.Check() != RunState::kNotResponding) usleep(20000);
   SignalProcess(supervisor.pid, supervisor.start_time, SIGCONT);
   while (observer.Check() != RunState::kRunning) usleep(20000);
+}
+
+TEST_F(RunTest, WhoLooksForTheFirstTimeKnowsHowLongASupervisorIsSilent) {
+  const std::string id = Submit(Shell("echo up; sleep 1000"));
+  AwaitState(id, RunState::kRunning);
+  AwaitLog(id, "up");
+  const ProcessIdentity supervisor = driver_->GetRun(id).supervisor;
+  const auto look = [&] { return RunObserver(Store::Open(workspace_), id, 6000).Check(); };
+  EXPECT_EQ(look(), RunState::kRunning);
+  SignalProcess(supervisor.pid, supervisor.start_time, SIGSTOP);
+  usleep(6100 * 1000);
+  EXPECT_EQ(look(), RunState::kNotResponding);
+  SignalProcess(supervisor.pid, supervisor.start_time, SIGCONT);
+  int looks = 0;
+  while (look() != RunState::kRunning && ++looks < 1000) usleep(20000);
+  EXPECT_LT(looks, 1000);
+}
+
+// Looks as a host would until the run has ended, but not for ever.
+RunState ObserveToTheEnd(RunObserver *observer) {
+  RunState state = observer->Check();
+  for (int i = 0; i < 6000 && !IsFinal(state); ++i) {
+    usleep(10000);
+    state = observer->Check();
+  }
+  return state;
+}
+
+TEST_F(RunTest, AStoppedSupervisorIsContinuedToCancel) {
+  const std::string id = Submit(Shell("echo up; sleep 1000"));
+  AwaitState(id, RunState::kRunning);
+  AwaitLog(id, "up");
+  const ProcessIdentity supervisor = driver_->GetRun(id).supervisor;
+  SignalProcess(supervisor.pid, supervisor.start_time, SIGSTOP);
+  driver_->Cancel(id);
+  RunObserver observer(Store::Open(workspace_), id, 6000);
+  EXPECT_EQ(ObserveToTheEnd(&observer), RunState::kCanceled);
+  EXPECT_EQ(ProcessesOf(id), 0u);
+  while (HasSupervisor(id)) usleep(2000);
+  EXPECT_THAT(ReadFile(Paths(id).RunnerLog()), HasSubstr("the run is Canceled")) << "by its supervisor itself";
+}
+
+TEST_F(RunTest, ASupervisorThatStaysSilentIsKilledToCancel) {
+  const std::string id = Submit(Shell("echo up; sleep 1000"));
+  AwaitState(id, RunState::kRunning);
+  AwaitLog(id, "up");
+  const ProcessIdentity supervisor = driver_->GetRun(id).supervisor;
+  // It beats into the file that is no longer there, and is not told of the cancel.
+  WriteFileAtomic(Paths(id).Heartbeat(), ReadFile(Paths(id).Heartbeat()));
+  Store(workspace_).runs().Transition(id, RunState::kCancelRequested);
+  RunObserver observer(Store::Open(workspace_), id, 1000);
+  EXPECT_EQ(ObserveToTheEnd(&observer), RunState::kCanceled);
+  EXPECT_EQ(ProcessesOf(id), 0u);
+  EXPECT_FALSE(IsProcessAlive(supervisor.pid, supervisor.start_time, supervisor.boot_id));
+}
+
+TEST_F(RunTest, ALogThatARankReplacedHoldsNobodyUp) {
+  const std::string file = "\"$TRAINYARD_RUN_DIR/user_logs/std_log.txt\"";
+  Job job = Shell("echo a; rm -f " + file + "; mkfifo " + file + "; sleep 2; [ $TRAINYARD_ATTEMPT = 1 ]");
+  job.retries.maximum = 1;
+  const RunRecord run = Run(job);
+  EXPECT_EQ(run.state, RunState::kCompleted) << run.error.message;
+  std::array<char, 100> buffer;
+  EXPECT_EQ(driver_->ReadRunLog(run.id, 0, 0, buffer.data(), buffer.size()), 0U);
+  const auto events = driver_->Events(run.id, "", kEventLog | kEventState);
+  while (events->Next(60000)) {
+  }
+  EXPECT_TRUE(events->ended());
+  const RunRecord other = Run(Shell("rm -f " + file + "; ln -s /etc/passwd " + file));
+  EXPECT_EQ(driver_->ReadRunLog(other.id, 0, 0, buffer.data(), buffer.size()), 0U);
 }
 
 TEST_F(RunTest, CancelWhileQueuedAndTheNextGoesOn) {

@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
+
+#include <cstdlib>
+#include <map>
 
 #include "tar_entry.h"
 #include "util/error.h"
@@ -36,6 +40,20 @@ class UnpackTest : public testing::Test {
     return status;
   }
   Status Try(const std::string &entries, const UnpackLimits &limits = {}) { return TryArchive(TarOf(entries), limits); }
+
+  static std::string Gzip(const std::string &data) {
+    z_stream stream{};
+    EXPECT_EQ(deflateInit2(&stream, 6, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    std::string out(deflateBound(&stream, data.size()) + 64, '\0');
+    stream.next_in = reinterpret_cast<Bytef *>(const_cast<char *>(data.data()));
+    stream.avail_in = static_cast<uInt>(data.size());
+    stream.next_out = reinterpret_cast<Bytef *>(out.data());
+    stream.avail_out = static_cast<uInt>(out.size());
+    EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    return out;
+  }
 
   TempDir directory_{"trainyard-unpack-test"};
   std::string message_;
@@ -138,6 +156,118 @@ TEST_F(UnpackTest, BombsAndDamageAreRefused) {
   EXPECT_EQ(TryArchive("this is no archive"), Status::kCorrupt);
   EXPECT_THAT(message_, HasSubstr("cannot be read"));
   EXPECT_EQ(TryArchive(""), Status::kCorrupt);
+}
+
+TEST_F(UnpackTest, SymlinksMayNotGoFurtherThanTheKernel) {
+  const std::string good = TarEntry("x", '2', "", ".");
+  std::string far;
+  for (int i = 0; i < 41; ++i) far += "x/";
+  EXPECT_EQ(Try(good + TarEntry("far", '2', "", far + "../../etc")), Status::kCorrupt);
+  EXPECT_THAT(message_, testing::AllOf(HasSubstr("'far'"), HasSubstr("over more than 40 others")));
+  EXPECT_EQ(Try(TarEntry("a", '2', "", "b") + TarEntry("b", '2', "", "a")), Status::kCorrupt);
+  EXPECT_THAT(message_, HasSubstr("round in circles"));
+}
+
+TEST_F(UnpackTest, SymlinksTakeBoundedMemory) {
+  const std::string name(4096, 'x');
+  // GNU's way to write a long target: an entry of its own in front.
+  EXPECT_EQ(Try(TarEntry("././@LongLink", 'K', name) + TarEntry("long", '2', "", name.substr(0, 100))),
+            Status::kCorrupt);
+  EXPECT_THAT(message_, testing::AllOf(HasSubstr("'long'"), HasSubstr("4096 bytes")));
+  const std::string links = TarEntry("a", '2', "", std::string(50, 'x')) + TarEntry("b", '2', "", std::string(50, 'x'));
+  EXPECT_EQ(Try(links), Status::kOk) << message_;
+  EXPECT_EQ(Try(links, {.max_link_bytes = 200}), Status::kCorrupt);
+  EXPECT_THAT(message_, testing::AllOf(HasSubstr("'b'"), HasSubstr("more than 200 bytes")));
+}
+
+TEST_F(UnpackTest, NamesInErrorsAreOneLineOfText) {
+  EXPECT_EQ(Try(TarEntry("a\x1b[31m\nb", '6')), Status::kCorrupt);
+  EXPECT_THAT(message_, HasSubstr("'a\\x1b[31m\\nb'"));
+}
+
+TEST_F(UnpackTest, ATarThatWasCutBetweenEntriesIsNotWhole) {
+  const std::string first = TarEntry("a", '0', "x"), second = TarEntry("b", '0', std::string(600, 'x'));
+  for (const std::string &cut : {first, first + second, first + second.substr(0, 512), first + second.substr(0, 1024)})
+    EXPECT_EQ(TryArchive(cut), Status::kCorrupt) << cut.size();
+  EXPECT_EQ(TryArchive(first), Status::kCorrupt);
+  EXPECT_THAT(message_, HasSubstr("no end mark"));
+  EXPECT_EQ(TryArchive(TarOf(first)), Status::kOk) << message_;
+  EXPECT_EQ(TryArchive(TarOf("")), Status::kOk) << message_;
+}
+
+TEST_F(UnpackTest, GzipIsCheckedToItsEnd) {
+  const std::string tar = TarOf(TarEntry("a", '0', std::string(100000, 'x')) + TarEntry("b", '0', "y"));
+  const std::string whole = Gzip(tar);
+  EXPECT_EQ(TryArchive(whole), Status::kOk) << message_;
+  EXPECT_EQ(ReadFile(Path("out/b")), "y");
+  EXPECT_EQ(TryArchive(Gzip(tar.substr(0, 70000)) + Gzip(tar.substr(70000))), Status::kOk) << message_;
+  EXPECT_EQ(TryArchive(whole + std::string(512, '\0')), Status::kOk) << message_;  // as tapes have it
+  for (size_t cut = 1; cut <= 9; ++cut) EXPECT_EQ(TryArchive(whole.substr(0, whole.size() - cut)), Status::kCorrupt);
+  EXPECT_THAT(message_, HasSubstr("cut short"));
+  for (const size_t at : {whole.size() - 8, whole.size() - 1}) {  // the checksum, the length
+    std::string wrong = whole;
+    wrong[at] = static_cast<char>(wrong[at] + 1);
+    EXPECT_EQ(TryArchive(wrong), Status::kCorrupt);
+    EXPECT_THAT(message_, HasSubstr("its gzip stream is damaged: incorrect"));
+  }
+  EXPECT_EQ(TryArchive(Gzip(tar.substr(0, 512 + 100352))), Status::kCorrupt);  // a member's end, and no tar's
+}
+
+// What tools make, as they make it.
+TEST_F(UnpackTest, ArchivesOfToolsAreWholeAndTheirCutsAreNot) {
+  const std::string made = Path("made");
+  const std::string script = R"(import os, sys, tarfile, zipfile
+os.makedirs('tree/sub'); open('tree/a', 'w').write('content' * 1000); open('tree/sub/b', 'w').write('')
+for end in ('', ':gz', ':bz2', ':xz'):
+    with tarfile.open('py' + end.replace(':', '.'), 'w' + end) as t: t.add('tree')
+with zipfile.ZipFile('py.zip', 'w', zipfile.ZIP_DEFLATED) as z:
+    for name in ('tree/a', 'tree/sub/b'): z.write(name)
+class Pipe:
+    def __init__(self, file): self.file = file
+    def write(self, data): return self.file.write(data)
+    def flush(self): self.file.flush()
+with open('stream.zip', 'wb') as file, zipfile.ZipFile(Pipe(file), 'w') as z:
+    for name in ('tree/a', 'tree/sub/b'): z.write(name)
+)";
+  MakeDirs(made);
+  WriteFileAtomic(made + "/make.py", script);
+  const std::string make = "cd '" + made +
+                           "' && python3 make.py && tar -czf gnu.gz tree && tar -b 1 -cf gnu tree"
+                           " && { ! command -v zip >/dev/null || zip -qr zip.zip tree; }"
+                           " && { ! command -v bsdtar >/dev/null || bsdtar -czf bsd.gz tree; }";
+  ASSERT_EQ(system(make.c_str()), 0);  // NOLINT(cert-env33-c,concurrency-mt-unsafe)
+  std::map<std::string, std::string> archives;
+  for (const DirEntry &entry : ListDir(made)) {
+    if (entry.kind == FileInfo::Kind::kFile && entry.name != "make.py")
+      archives[entry.name] = ReadFile(made + "/" + entry.name);
+  }
+  RemoveTree(made);
+  EXPECT_GE(archives.size(), 8U);
+  for (const auto &[name, data] : archives) {
+    EXPECT_EQ(TryArchive(data), Status::kOk) << name << ": " << message_;
+    EXPECT_EQ(Stat(Path("out/tree/a"))->size, 7000U) << name;
+    EXPECT_TRUE(PathExists(Path("out/tree/sub/b"))) << name;
+    if (!name.ends_with(".zip")) continue;
+    for (const size_t cut : {10, 30, 100})
+      EXPECT_EQ(TryArchive(data.substr(0, data.size() - cut)), Status::kCorrupt) << name;
+    EXPECT_THAT(message_, HasSubstr("list of entries"));
+  }
+}
+
+TEST_F(UnpackTest, HolesAtTheEndOfSparseFilesAreKept) {
+  for (const char *format : {"gnu", "pax"}) {
+    const std::string make = "cd '" + directory_.path() +
+                             "' && mkdir s && printf head > s/a && truncate -s 3M s/a s/b && " +
+                             "tar -S --format=" + format + " -cf s.tar -C s . && rm -r s";
+    ASSERT_EQ(system(make.c_str()), 0);  // NOLINT(cert-env33-c,concurrency-mt-unsafe)
+    const std::string tar = ReadFile(Path("s.tar"));
+    RemoveFile(Path("s.tar"));
+    EXPECT_LT(tar.size(), 100000U);
+    EXPECT_EQ(TryArchive(tar), Status::kOk) << message_;
+    for (const char *name : {"out/a", "out/b"}) EXPECT_EQ(Stat(Path(name))->size, 3U << 20) << format << " " << name;
+    EXPECT_EQ(TryArchive(tar, {.max_ratio = 0, .min_bytes = 5 << 20}), Status::kCorrupt) << format;
+    EXPECT_THAT(message_, HasSubstr("more than"));
+  }
 }
 
 TEST(Archives, AreKnownByTheirNames) {

@@ -1,6 +1,7 @@
 #include "store/event_stream.h"
 
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -191,6 +192,18 @@ TEST_F(EventStreamTest, ALogThatItsRankEmptiesIsReadAnew) {
   ASSERT_EQ(truncate(store().RunPaths("r1").StdLog(0, 1).c_str(), 0), 0);
   Log("new\n");
   EXPECT_EQ(Drain(reader.get()), Strings{"log0:new"});
+}
+
+TEST_F(EventStreamTest, APipeInTheLogsPlaceIsNotWaitedFor) {
+  MakeRun("r1", {});
+  Log("one\n");
+  const auto reader = Open({}, kEventLog);
+  EXPECT_EQ(Drain(reader.get()), Strings{"log0:one"});
+  const std::string path = store().RunPaths("r1").StdLog(0, 1);
+  RemoveFile(path);
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_EQ(Drain(reader.get()), Strings{});
+  EXPECT_EQ(Drain(Open({}, kEventLog).get()), Strings{});
 }
 
 TEST_F(EventStreamTest, EachRankHasItsLog) {

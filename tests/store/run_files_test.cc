@@ -1,9 +1,11 @@
 #include "store/run_files.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/log_tail.h"
 #include "store_fixture.h"
+#include "util/log.h"
 
 namespace trainyard {
 namespace {
@@ -67,6 +69,38 @@ TEST_F(RunFilesTest, NamesCannotLeaveTheRun) {
   EXPECT_EQ(StatusOf([&] { files.Resolve("outputs/none"); }), Status::kNotFound);
 }
 
+TEST_F(RunFilesTest, LinksThatStayInTheRunAreFiles) {
+  Write("code/outputs/epoch3.ckpt", "weights");
+  Write("code/outputs/best/w", "w");
+  const std::string outputs = layout.CodeOutputs();
+  ASSERT_EQ(symlink("epoch3.ckpt", (outputs + "/last.ckpt").c_str()), 0);
+  ASSERT_EQ(symlink("best", (outputs + "/directory").c_str()), 0);
+  ASSERT_EQ(symlink("none", (outputs + "/dangling").c_str()), 0);
+  ASSERT_EQ(symlink("loop", (outputs + "/loop").c_str()), 0);
+  ASSERT_EQ(mkfifo((outputs + "/pipe").c_str(), 0600), 0);
+  ASSERT_EQ(symlink("pipe", (outputs + "/to_pipe").c_str()), 0);
+  EXPECT_EQ(Names(), "outputs/best/w outputs/epoch3.ckpt outputs/last.ckpt ");
+  EXPECT_EQ(files.List("outputs/last").files.at(0).size, 7U);
+  EXPECT_EQ(files.DownloadAll("outputs/", Path("all")), 3);
+  EXPECT_EQ(ReadFile(Path("all/outputs/last.ckpt")), "weights");
+  for (const char *name : {"outputs/last.ckpt", "outputs/dangling", "outputs/loop", "outputs/pipe", "outputs/best"})
+    EXPECT_TRUE(files.IsTaken(name)) << name;
+  EXPECT_FALSE(files.IsTaken("outputs/new"));
+  EXPECT_TRUE(files.IsSame("outputs/last.ckpt", outputs + "/epoch3.ckpt"));
+  EXPECT_FALSE(files.IsSame("outputs/dangling", outputs + "/epoch3.ckpt"));
+}
+
+TEST_F(RunFilesTest, ANameThatIsNoUtf8IsLeftOutAndToldOf) {
+  Write("code/outputs/good", "g");
+  Write("code/outputs/bad\xff", "b");
+  std::string told;
+  SetLogSink([&](LogLevel, const std::string &message) { told += message; });
+  EXPECT_EQ(Names(), "outputs/good ");
+  SetLogSink(nullptr);
+  EXPECT_NE(told.find("outputs/bad\uFFFD"), std::string::npos) << told;
+  EXPECT_EQ(files.DownloadAll("outputs/", Path("all")), 1);
+}
+
 TEST_F(RunFilesTest, UploadAndDownload) {
   MakeDirs(layout.Code());
   WriteFileAtomic(Path("local"), "data");
@@ -105,6 +139,15 @@ TEST_F(RunFilesTest, LogsByOffset) {
   EXPECT_EQ(ReadLog(layout, 0, 1, -500, 100).data, "hello world");
   EXPECT_EQ(ReadLog(layout, 0, 1, 500, 100).data, "");
   EXPECT_EQ(ReadLog(layout, 1, 4, 0, 100).data, "");
+  // What its rank has put in its place is not read, and not waited for.
+  const std::string path = layout.StdLog(0, 1);
+  RemoveFile(path);
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_EQ(ReadLog(layout, 0, 1, 5, 100).data, "");
+  EXPECT_EQ(ReadLog(layout, 0, 1, 5, 100).next_offset, 5U);
+  RemoveFile(path);
+  ASSERT_EQ(symlink("/etc/passwd", path.c_str()), 0);
+  EXPECT_EQ(ReadLog(layout, 0, 1, 0, 100).data, "");
 }
 
 }  // namespace

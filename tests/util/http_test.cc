@@ -6,6 +6,9 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 
+#include <atomic>
+#include <thread>
+
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/hash.h"
@@ -83,17 +86,79 @@ TEST_F(DownloadTest, AFullDiskGetsBackWhatHasCome) {
   EXPECT_EQ(umount(small.c_str()), 0);
 }
 
-// Takes connections and says nothing.
+// Takes connections, and gives each of them the next of the answers; without one it says nothing.
+class Server {
+ public:
+  explicit Server(std::vector<std::string> answers) : answers_(std::move(answers)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(bind(socket_.get(), reinterpret_cast<sockaddr *>(&address), size), 0);
+    EXPECT_EQ(listen(socket_.get(), 4), 0);
+    EXPECT_EQ(getsockname(socket_.get(), reinterpret_cast<sockaddr *>(&address), &size), 0);
+    host_ = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+    thread_ = std::thread([this] { Serve(); });
+  }
+  Server(const Server &) = delete;
+  Server &operator=(const Server &) = delete;
+  ~Server() {
+    shutdown(socket_.get(), SHUT_RDWR);
+    thread_.join();
+  }
+  const std::string &host() const { return host_; }
+  int answered() const { return answered_; }
+
+ private:
+  void Serve() {
+    for (const std::string &answer : answers_) {
+      const UniqueFd connection(accept(socket_.get(), nullptr, nullptr));
+      if (!connection.valid()) return;
+      std::string request(4096, '\0');
+      if (recv(connection.get(), request.data(), request.size(), 0) <= 0) continue;
+      ++answered_;
+      WriteAll(connection.get(), answer.data(), answer.size(), "connection");
+    }
+  }
+
+  const std::vector<std::string> answers_;
+  const UniqueFd socket_{socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  std::string host_;
+  std::atomic<int> answered_{0};
+  std::thread thread_;
+};
+
+constexpr char kFound[] = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndata";
+
+TEST_F(DownloadTest, NoProxyStandsBeforeThisMachine) {
+  const Server server({kFound, kFound});
+  setenv("http_proxy", "http://127.0.0.1:1", 1);  // nobody listens there
+  options_.sha256 = "";
+  EXPECT_EQ(StatusOf("http://user:pw@" + server.host() + "/x"), Status::kOk) << message_;
+  setenv("no_proxy", "example.com", 1);
+  EXPECT_EQ(StatusOf("http://" + server.host() + "/x"), Status::kOk) << message_;
+  unsetenv("no_proxy");
+  unsetenv("http_proxy");
+  EXPECT_EQ(ReadFile(target_), "data");
+}
+
+TEST_F(DownloadTest, PlainHttpDoesNotLeadAwayFromThisMachine) {
+  const Server server(
+      {"HTTP/1.1 302 Found\r\nLocation: http://other.example.com/x\r\nContent-Length: 0\r\n"
+       "Connection: close\r\n\r\n",
+       kFound});
+  setenv("http_proxy", ("http://" + server.host()).c_str(), 1);  // for the other machine
+  options_.sha256 = "";
+  EXPECT_EQ(StatusOf("http://" + server.host() + "/x"), Status::kPermission);
+  EXPECT_THAT(message_, testing::HasSubstr("leads to another machine by plain http"));
+  EXPECT_EQ(server.answered(), 1);
+  unsetenv("http_proxy");
+  EXPECT_FALSE(PathExists(target_));
+}
+
 TEST_F(DownloadTest, AServerThatStallsIsGivenUp) {
-  const UniqueFd server(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  ASSERT_EQ(bind(server.get(), reinterpret_cast<sockaddr *>(&address), size), 0);
-  ASSERT_EQ(listen(server.get(), 4), 0);
-  ASSERT_EQ(getsockname(server.get(), reinterpret_cast<sockaddr *>(&address), &size), 0);
-  const std::string host = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  const Server server({});
+  const std::string &host = server.host();
   options_.stall_timeout_ms = 1000;
   EXPECT_EQ(StatusOf("http://user:in-the-url@" + host + "/x?sig=in-the-query"), Status::kNetwork);
   EXPECT_THAT(message_, testing::AllOf(testing::HasSubstr("http://***@" + host + "/x?sig=***"),

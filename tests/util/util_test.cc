@@ -12,6 +12,7 @@
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/hash.h"
+#include "util/inside.h"
 #include "util/log.h"
 #include "util/random.h"
 #include "util/text.h"
@@ -56,6 +57,20 @@ TEST(Text, Utf8) {
   }
   EXPECT_EQ(TruncateUtf8("a\u20ac", 3), "a");
   EXPECT_EQ(TruncateUtf8("a\u20ac", 4), "a\u20ac");
+}
+
+TEST(Text, MessagesAreOneLineOfBoundedLength) {
+  EXPECT_EQ(PrintableLine("a\n\t\x1b\x7f\xff\u20ac", 100), "a\\n\\t\\x1b\\x7f\uFFFD\u20ac");
+  EXPECT_EQ(PrintableLine("12345678901234567890", 20), "12345678901234567890");
+  EXPECT_EQ(PrintableLine("123456789012345678901", 20), "1234567890 ... 78901");
+  std::string euros;
+  for (int i = 0; i < 1000; ++i) euros += "\u20ac";
+  for (size_t max = 100; max < 110; ++max) {
+    const std::string line = PrintableLine(euros, max);
+    EXPECT_LE(line.size(), max);
+    EXPECT_GT(line.size(), max - 6);
+    EXPECT_TRUE(IsValidUtf8(line)) << line;
+  }
 }
 
 TEST(Text, Numbers) {
@@ -128,6 +143,10 @@ TEST(Boot, KnowsThisProcess) {
   EXPECT_EQ(BootId(), BootId());
 }
 
+TEST(Text, OneLineForAMessage) {
+  EXPECT_EQ(PrintableUtf8("a\x1b[1m\n\t\x7f\xc2\x9b\xc3\xa9\xff"), "a\\x1b[1m\\n\\t\\x7f\\x9b\xc3\xa9\xef\xbf\xbd");
+}
+
 class FsTest : public testing::Test {
  protected:
   std::string Path(const std::string &name) const { return directory_.path() + "/" + name; }
@@ -159,6 +178,11 @@ TEST_F(FsTest, Trees) {
   EXPECT_EQ(ListTree(Path("t")), (std::vector<std::string>{"a/b/f", "loop"}));
   CopyTree(Path("t"), Path("copy"));
   EXPECT_EQ(ListTree(Path("copy")), ListTree(Path("t")));
+  // Neither itself, under whatever name, nor what is to stay out.
+  MakeDirs(Path("t/out/deep"));
+  AppendFile(Path("t/out/deep/f"), "f");
+  CopyTree(Path("t"), Path("t/a/into"), nullptr, Path("t/a/../out"));
+  EXPECT_EQ(ListTree(Path("t/a/into")), (std::vector<std::string>{"a/b/f", "loop"}));
   chmod(Path("t/a").c_str(), 0);
   RemoveTree(Path("t"));
   RemoveTree(Path("t"));
@@ -176,6 +200,54 @@ TEST_F(FsTest, Copies) {
   EXPECT_EQ(StatusOf([&] { CopyFile(Path("a"), Path("b")); }), Status::kAlreadyExists);
   CopyFile(Path("a"), Path("b"), true);
   EXPECT_EQ(StatusOf([&] { CopyFile(directory_.path(), Path("c")); }), Status::kInvalidArgument);
+}
+
+TEST_F(FsTest, OnlyARegularFileIsOpenedWhereOthersMayHavePutSomethingElse) {
+  MakeDirs(Path("logs"));
+  EXPECT_FALSE(OpenRegularFile(Path("logs/log")).valid());
+  EXPECT_FALSE(OpenRegularFile(Path("none/log")).valid());
+  AppendFile(Path("logs/log"), "text");
+  EXPECT_TRUE(OpenRegularFile(Path("logs/log")).valid());
+  ASSERT_EQ(mkfifo(Path("logs/pipe").c_str(), 0600), 0);
+  ASSERT_EQ(symlink("log", Path("logs/link").c_str()), 0);
+  ASSERT_EQ(symlink("logs", Path("directory").c_str()), 0);
+  for (const char *name : {"logs/pipe", "logs/link", "directory/log", "logs", "logs/log/x"})
+    EXPECT_FALSE(OpenRegularFile(Path(name)).valid()) << name;
+}
+
+TEST_F(FsTest, WhatLeadsInsideADirectory) {
+  MakeDirs(Path("root/a"));
+  MakeDirs(Path("rooted"));
+  AppendFile(Path("root/a/f"), "f");
+  ASSERT_EQ(symlink("a", Path("root/in").c_str()), 0);
+  ASSERT_EQ(symlink("../rooted", Path("root/out").c_str()), 0);
+  ASSERT_EQ(symlink("nowhere", Path("root/dangling").c_str()), 0);
+  ASSERT_EQ(symlink("root", Path("alias").c_str()), 0);
+  const std::string root = Path("root");
+  for (const char *name : {"root", "root/a/f", "root/in/f", "root/a/new/file"})
+    EXPECT_TRUE(LeadsInside(root, Path(name))) << name;
+  for (const char *name : {"root/out", "root/out/new", "root/dangling", "root/dangling/new", "rooted"})
+    EXPECT_FALSE(LeadsInside(root, Path(name))) << name;
+  EXPECT_TRUE(LeadsInside(Path("alias"), Path("alias/in/f")));
+  EXPECT_FALSE(LeadsInside(Path("none"), Path("none/x")));
+  EXPECT_TRUE(LeadsInside("/", Path("root")));
+}
+
+TEST_F(FsTest, TheWayOfASymlink) {
+  const auto way = [&](const std::string &target) { return FollowSymlink(directory_.path(), "link", target); };
+  const auto times = [](const std::string &text, int count) {
+    std::string all;
+    for (int i = 0; i < count; ++i) all += text;
+    return all;
+  };
+  ASSERT_EQ(symlink(".", Path("x").c_str()), 0);
+  EXPECT_EQ(way(times("x/", 40)), SymlinkWay::kInside);
+  EXPECT_EQ(way(times("x/", 40) + ".."), SymlinkWay::kLeaves);
+  EXPECT_EQ(way(times("x/", 41) + "../../etc"), SymlinkWay::kTooLong);
+  ASSERT_EQ(symlink("a", Path("b").c_str()), 0);
+  ASSERT_EQ(symlink("b", Path("a").c_str()), 0);
+  EXPECT_EQ(way("a"), SymlinkWay::kTooLong);
+  EXPECT_EQ(way("nowhere"), SymlinkWay::kInside);
 }
 
 TEST(FsPath, Arithmetic) {

@@ -2,12 +2,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
+#include <utility>
 
 #include "core/data_reference.h"
 #include "drivers/local/local_driver.h"
 #include "drivers/local/preflight.h"
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/inside.h"
 #include "util/text.h"
 #include "util/url.h"
 
@@ -40,7 +43,60 @@ void CheckThere(const DataReference &place, const std::string &source) {
     throw Error::InvalidArgument("'" + path + "' is neither a file nor a directory: give one that holds the data",
                                  {{"path", path}});
   }
+  if (is_file_url && info->kind != FileInfo::Kind::kFile) {
+    throw Error::InvalidArgument("'" + path +
+                                     "' is a directory, and a file URL with a hash is of one file: give the directory "
+                                     "as a path, or the URL of an archive of it",
+                                 {{"path", path}});
+  }
   if (access(path.c_str(), R_OK) != 0) throw Error::FromErrno(errno, "read", path);
+}
+
+// Why what is at `path` cannot be uploaded as a file: `kind` is what it leads to, if anything.
+Error NoUpload(const std::string &path, bool is_link, const std::optional<FileInfo> &kind) {
+  std::string what = is_link ? "a link to nothing: remove it, or restore what it leads to" : "gone";
+  if (kind && kind->kind == FileInfo::Kind::kDirectory)
+    what = "a link to a directory: upload that directory on its own";
+  if (kind && kind->kind == FileInfo::Kind::kOther)
+    what = std::string(is_link ? "a link to " : "") + "a pipe, a socket or a device: remove it, or put a file there";
+  return Error::InvalidArgument("'" + path + "' is " + what + "; nothing was uploaded", {{"path", path}});
+}
+
+// The files below a directory, relative to it; nothing is left out.
+std::vector<std::string> UploadsIn(const std::string &directory, const std::string &below = "") {
+  std::vector<std::string> files;
+  for (const DirEntry &entry : ListDir(JoinPath(directory, below))) {
+    const std::string file = JoinPath(below, entry.name);
+    if (entry.kind == FileInfo::Kind::kDirectory) {
+      for (std::string &deeper : UploadsIn(directory, file)) files.push_back(std::move(deeper));
+      continue;
+    }
+    const std::string path = JoinPath(directory, file);
+    const auto kind = Stat(path);
+    if (!kind || kind->kind != FileInfo::Kind::kFile) {
+      throw NoUpload(path, entry.kind == FileInfo::Kind::kSymlink, kind);
+    }
+    files.push_back(file);
+  }
+  return files;
+}
+
+void CheckInside(const std::string &root, const std::string &directory) {
+  if (LeadsInside(root, directory)) return;
+  throw Error::InvalidArgument("'" + directory + "' leads out of the datastore's directory '" + root +
+                                   "' through a link: choose another target, or register where it leads as a "
+                                   "datastore of its own; nothing was uploaded",
+                               {{"path", directory}});
+}
+
+void CheckFree(const std::string &path, bool overwrite) {
+  const auto there = Stat(path, /*follow_symlinks=*/false);
+  if (!there || (overwrite && there->kind != FileInfo::Kind::kDirectory)) return;
+  throw Error(Status::kAlreadyExists,
+              "'" + path + "' exists already" +
+                  (overwrite ? " as a directory: nothing was uploaded; choose another target"
+                             : ": nothing was uploaded; allow overwriting"),
+              {{"path", path}});
 }
 
 }  // namespace
@@ -80,6 +136,9 @@ void ThrowAll(const std::vector<Error> &problems) {
 }
 
 void LocalDriver::RegisterDatastore(const std::string &name, const std::string &directory) {
+  if (directory.empty()) {
+    throw Error::InvalidArgument("the directory of datastore '" + name + "' is empty: name one that exists");
+  }
   const std::string absolute = AbsolutePath(directory);
   if (!IsDirectory(absolute)) {
     throw Error::NotFound("the directory '" + absolute + "' for datastore '" + name + "' does not exist",
@@ -106,30 +165,29 @@ void LocalDriver::UploadToDatastore(const std::string &name, const std::string &
     throw Error::InvalidArgument("the target '" + target + "' must be a path inside the datastore");
   }
   const std::string root = store()->data().DatastoreDirectory(name);
+  if (!IsDirectory(root)) {
+    throw Error::NotFound("the directory '" + root + "' of datastore '" + name +
+                              "' is gone: mount it, or delete the datastore and register it anew",
+                          {{"path", root}, {"datastore", name}});
+  }
   const std::string to = target.empty() ? root : JoinPath(root, target);
   const auto info = Stat(path);
   if (!info) throw Error::NotFound("there is nothing at '" + path + "' to upload", {{"path", path}});
   std::vector<std::pair<std::string, std::string>> copies;
   if (info->kind == FileInfo::Kind::kDirectory) {
-    for (const std::string &file : ListTree(path)) {
-      const std::string source = JoinPath(path, file);
-      const auto kind = Stat(source);
-      if (!kind || kind->kind == FileInfo::Kind::kDirectory) {
-        throw Error::InvalidArgument("'" + source + "' is a link " +
-                                         (kind ? "to a directory: upload that directory on its own"
-                                               : "to nothing: remove it, or restore what it leads to") +
-                                         "; nothing was uploaded",
-                                     {{"path", source}});
-      }
-      if (kind->kind == FileInfo::Kind::kFile) copies.emplace_back(source, JoinPath(to, file));
-    }
+    for (const std::string &file : UploadsIn(path)) copies.emplace_back(JoinPath(path, file), JoinPath(to, file));
   } else {
     copies.emplace_back(path, JoinPath(to, BaseName(path)));
   }
+  // All that can be known to fail does so before the first file is there.
+  std::string inside;  // the directory that was found to be last
   for (const auto &[source, destination] : copies) {
-    if (overwrite || !PathExists(destination)) continue;
-    throw Error(Status::kAlreadyExists, "'" + destination + "' exists already: nothing was uploaded; allow overwriting",
-                {{"path", destination}});
+    if (access(source.c_str(), R_OK) != 0) throw Error::FromErrno(errno, "read", source);
+    if (const std::string parent = ParentPath(destination); parent != inside) {
+      CheckInside(root, parent);
+      inside = parent;
+    }
+    CheckFree(destination, overwrite);
   }
   for (const auto &[source, destination] : copies) {
     MakeDirs(ParentPath(destination), 0755);

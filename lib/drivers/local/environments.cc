@@ -12,6 +12,7 @@
 #include "util/build_id.h"
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/inside.h"
 #include "util/log.h"
 #include "util/process.h"
 #include "util/text.h"
@@ -55,8 +56,9 @@ void CheckCuratedIsUnchanged(const Environment &environment) {
 
 // What is in `log` from `offset` on goes to the descriptor.
 void CopyLog(const std::string &log, int output, uint64_t *offset) {
-  if (output < 0 || !PathExists(log)) return;
-  const UniqueFd file = OpenFile(log, O_RDONLY);
+  if (output < 0) return;
+  const UniqueFd file = OpenRegularFile(log);
+  if (!file.valid()) return;
   char buffer[16384];
   while (const size_t count = ReadAt(file.get(), buffer, sizeof buffer, *offset, log)) {
     WriteToHostDescriptor(output, {buffer, count}, "the build log's descriptor");

@@ -152,7 +152,8 @@ void LocalDriver::CancelOne(const std::string &id) {
   // The record comes first: whoever settles a run without a supervisor must know that a cancel was asked.
   const RunLayout paths = store()->RunPaths(id);
   if (PathExists(paths.Control())) WriteFileAtomic(paths.CancelFile(), "");
-  if (const auto host = HostRun::Find(paths)) EndHostRun(host.get(), id, RunState::kCanceled, {});
+  if (const auto host = HostRun::Find(paths)) return EndHostRun(host.get(), id, RunState::kCanceled, {});
+  GetState(id);  // the first to look whether its supervisor can react at all
 }
 
 }  // namespace trainyard

@@ -1,6 +1,5 @@
 #include "drivers/local/local_driver.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,7 +7,6 @@
 #include <cstdlib>
 #include <functional>
 #include <limits>
-#include <set>
 #include <utility>
 
 #include "core/records_json.h"
@@ -24,6 +22,7 @@
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/inside.h"
 #include "util/text.h"
 
 namespace trainyard {
@@ -40,6 +39,14 @@ int32_t NumberVariable(const char *name, int32_t fallback) {
   const auto number = ParseInt64(text);
   const bool fits = number && *number >= 0 && *number <= std::numeric_limits<int32_t>::max();
   return fits ? static_cast<int32_t>(*number) : fallback;
+}
+
+// What is kept has a name that can be told of.
+void CheckFileName(const std::string &name, const std::string &directory) {
+  if (IsValidUtf8(name)) return;
+  throw Error::InvalidArgument("the file name '" + SanitizeUtf8(name) + "' in '" + directory +
+                                   "' is not valid UTF-8: rename it; nothing was uploaded",
+                               {{"path", directory}});
 }
 
 }  // namespace
@@ -155,9 +162,8 @@ size_t LocalDriver::ReadRunLog(const std::string &id, int32_t rank, uint64_t off
   const RunLayout paths = store()->RunPaths(id);
   if (!of_a_rank) {
     const std::string path = rank == kRunnerRank ? paths.RunnerLog() : paths.EnvironmentBuildLog();
-    if (!PathExists(path)) return 0;
-    const UniqueFd file = OpenFile(path, O_RDONLY);
-    return ReadAt(file.get(), buffer, size, offset, path);
+    const UniqueFd file = OpenRegularFile(path);
+    return file.valid() ? ReadAt(file.get(), buffer, size, offset, path) : 0;
   }
   const LogSlice slice = ReadLog(paths, rank, run.rank_count, static_cast<int64_t>(offset), size);
   std::copy(slice.data.begin(), slice.data.end(), static_cast<char *>(buffer));
@@ -246,7 +252,7 @@ void LocalDriver::DownloadFiles(const std::string &id, const std::string &prefix
 void LocalDriver::UploadFile(const std::string &id, const std::string &name, const std::string &path) {
   store()->runs().State(id);
   const RunFiles files(store()->RunPaths(id));
-  if (!files.List(name, 1).files.empty() && files.List(name, 1).files[0].path == name) {
+  if (files.IsTaken(name)) {
     // A script of the run that wrote the file to its place adds it, too.
     if (files.IsSame(name, path)) return;
     throw Error(Status::kAlreadyExists, "run '" + id + "' has a file '" + name + "' already: choose another name",
@@ -264,10 +270,9 @@ void LocalDriver::UploadFolder(const std::string &id, const std::string &name, c
     throw Error::InvalidArgument("'" + path + "' is not a folder: upload it with ty_run_upload_file", {{"path", path}});
   }
   const std::vector<std::string> tree = ListTree(path);
-  std::set<std::string> existing;
-  for (const std::string &file : ListFiles(id, name + "/")) existing.insert(file);
   for (const std::string &file : tree) {
-    if (!existing.contains(name + "/" + file)) continue;
+    CheckFileName(file, path);
+    if (!files.IsTaken(name + "/" + file)) continue;
     throw Error(Status::kAlreadyExists,
                 "run '" + id + "' has a file '" + name + "/" + file + "' already: choose another name",
                 {{"run_id", id}, {"path", name + "/" + file}});

@@ -36,6 +36,24 @@ std::vector<Host> HostsOf(const Compute &compute) {
   return ParseHostfile(ReadFile(compute.hostfile, 1 << 20), compute.hostfile);
 }
 
+// A run that looks for its place holds a descriptor for each slot and GPU of the compute.
+void CheckPlaces(const Compute &compute, int64_t places) {
+  const int64_t most = MostPlaces();
+  if (places <= most) return;
+  const std::string how =
+      compute.name == kLocalCompute ? "set TRAINYARD_LOCAL_SLOTS to fewer" : "make it with fewer slots, GPUs or nodes";
+  throw Error::InvalidArgument("compute '" + compute.name + "' has " + std::to_string(places) +
+                                   " slots and GPUs on all of its nodes, and a run can have " + std::to_string(most) +
+                                   " of them open: " + how + ", or raise the limit of open files (ulimit -Hn)",
+                               {{"compute", compute.name}, {"key", "slots"}});
+}
+
+int64_t PlacesOf(const Capacity &capacity) {
+  int64_t places = 0;
+  for (const QueueNode &node : capacity.nodes) places += node.slots + static_cast<int64_t>(node.gpus.size());
+  return places;
+}
+
 bool MayGetGpus(const Job &job) {
   return GpusFor(job.resources, job.train ? &*job.train : nullptr, 1) > 0;
 }
@@ -73,8 +91,11 @@ Compute FindCompute(const std::string &name, Store *store) {
 
 void CompleteCompute(Compute *compute) {
   if (compute->kind == Compute::Kind::kMpi) {
-    const auto hosts = static_cast<int32_t>(HostsOf(*compute).size());
-    compute->min_nodes = compute->max_nodes = hosts;
+    int64_t places = 0;
+    const std::vector<Host> hosts = HostsOf(*compute);
+    for (const Host &host : hosts) places += int64_t{host.slots} + compute->gpus;
+    CheckPlaces(*compute, places);
+    compute->min_nodes = compute->max_nodes = static_cast<int32_t>(hosts.size());
     return;
   }
   const int64_t wanted = int64_t{compute->gpus} * compute->max_nodes;
@@ -85,6 +106,7 @@ void CompleteCompute(Compute *compute) {
                                      " nodes, and this machine has " + std::to_string(there),
                                  {{"key", "gpus"}});
   }
+  CheckPlaces(*compute, (int64_t{compute->slots} + compute->gpus) * compute->max_nodes);
 }
 
 Capacity CapacityOf(const Compute &compute, const std::string &workspace, bool with_gpus) {
@@ -133,6 +155,7 @@ JobNeeds NeedsOf(const Job &job, Store *store) {
 }
 
 void CheckNeeds(const Job &job, const JobNeeds &needs) {
+  CheckPlaces(needs.compute, PlacesOf(needs.capacity));
   const bool mpi = job.distribution && job.distribution->kind == Distribution::Kind::kMpi;
   if (needs.compute.kind == Compute::Kind::kMpi && !mpi) {
     throw Error::InvalidArgument("the processes on compute '" + job.compute +

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
@@ -13,6 +14,7 @@
 #include "util/hash.h"
 #include "util/log.h"
 #include "util/text.h"
+#include "util/url.h"
 
 namespace trainyard {
 namespace {
@@ -208,6 +210,10 @@ WeightsSource ParseWeights(const std::string &text) {
     source.version = *version;
     return source;
   }
+  std::string shown = MaskCredentials(text);
+  shown.resize(std::min(shown.size(), shown.find('#')));
+  if (const std::string problem = UrlProblem(text); !problem.empty())
+    throw Error::InvalidArgument("'model.weights': '" + shown + "': " + problem, {{"key", "model.weights"}});
   const size_t scheme = text.find("://");
   if (scheme == std::string::npos) {
     source.kind = WeightsSource::Kind::kFile;
@@ -220,8 +226,13 @@ WeightsSource ParseWeights(const std::string &text) {
   if (hash != std::string::npos) source.sha256 = text.substr(hash + 1);
   const std::string name = text.substr(0, scheme);
   if (name != "https" && name != "http" && name != "file") {
-    throw Error::InvalidArgument("'model.weights': '" + source.url + "' must be an https, http or file URL",
+    throw Error::InvalidArgument("'model.weights': '" + shown + "' must be an https, http or file URL",
                                  {{"key", "model.weights"}});
+  }
+  if (name == "http" && HasCredentials(source.url) && !IsLoopbackHost(HostOfUrl(source.url))) {
+    throw Error::InvalidArgument(
+        "'model.weights': '" + shown + "': everybody on the way can read its credentials: use https",
+        {{"key", "model.weights"}});
   }
   if (!IsSha256Hex(source.sha256)) {
     throw Error::InvalidArgument(

@@ -1,11 +1,13 @@
 #include "drivers/local/settle.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstring>
+#include <optional>
 
 #include "launch/launcher.h"
 #include "store/metric_gate.h"
@@ -45,17 +47,23 @@ RunError ErrorFromJson(const Json &json) {
   return error;
 }
 
+// By what it was started with, so that it is never another one; also one that has written nothing yet.
+std::optional<ProcessInfo> FindSupervisor(const RunRecord &run) {
+  for (const ProcessInfo &process : ListProcesses()) {
+    if (run.supervisor.pid != 0 && process.pid != run.supervisor.pid) continue;
+    const auto value = ProcessVariable(process.pid, kSupervisorVariable);
+    if (value && *value == run.id) return process;
+  }
+  return std::nullopt;
+}
+
 // A supervisor that was spawned and has not yet taken the lock, or a host that is still submitting. A supervisor that
 // had the lock has written into the file.
 bool IsStarting(const RunRecord &run, const RunLayout &layout) {
   const auto lock_file = Stat(layout.Lock());
   if (run.supervisor.pid != 0 || (lock_file && lock_file->size > 0)) return false;
   if (IsProcessAlive(run.submitter.pid, run.submitter.start_time, run.submitter.boot_id)) return true;
-  for (const ProcessInfo &process : ListProcesses()) {
-    const auto value = ProcessVariable(process.pid, kSupervisorVariable);
-    if (value && *value == run.id) return true;
-  }
-  return false;
+  return FindSupervisor(run).has_value();
 }
 
 // The host that executes the run itself is gone, although its lock may be held: by a child that it forked. Where the
@@ -211,29 +219,31 @@ bool SettleIfDead(Store *store, const std::string &run_id) {
 }
 
 void WriteHeartbeat(int fd, uint64_t count) {
-  std::array<unsigned char, 8> bytes;
-  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(count >> (8 * i));
+  std::array<unsigned char, 16> bytes;
+  const std::array<uint64_t, 2> words = {count, static_cast<uint64_t>(MonotonicMs())};
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(words[i / 8] >> (8 * (i % 8)));
   [[maybe_unused]] const ssize_t written = pwrite(fd, bytes.data(), bytes.size(), 0);
 }
 
-uint64_t ReadHeartbeat(const RunLayout &run) {
+Heartbeat ReadHeartbeat(const RunLayout &run) {
   const UniqueFd fd(open(run.Heartbeat().c_str(), O_RDONLY | O_CLOEXEC));
-  std::array<unsigned char, 8> bytes{};
-  if (!fd.valid() || pread(fd.get(), bytes.data(), bytes.size(), 0) != 8) return 0;
-  uint64_t count = 0;
-  for (size_t i = 0; i < bytes.size(); ++i) count |= static_cast<uint64_t>(bytes[i]) << (8 * i);
-  return count;
+  std::array<unsigned char, 16> bytes{};
+  if (!fd.valid() || pread(fd.get(), bytes.data(), bytes.size(), 0) < 8) return {};
+  std::array<uint64_t, 2> words{};
+  for (size_t i = 0; i < bytes.size(); ++i) words[i / 8] |= static_cast<uint64_t>(bytes[i]) << (8 * (i % 8));
+  return {words[0], static_cast<int64_t>(words[1])};
 }
 
 RunObserver::RunObserver(std::shared_ptr<Store> store, std::string run_id, int64_t silence_ms)
     : store_(std::move(store)), run_id_(std::move(run_id)), silence_ms_(silence_ms) {}
 
 RunState RunObserver::Check() {
-  RunState state = store_->runs().State(run_id_);
+  const RunState state = store_->runs().State(run_id_);
   if (IsFinal(state)) return state;
   const int64_t now = MonotonicMs();
-  if (last_move_ms_ >= 0 && now - last_look_ms_ < kLookEveryMs) return state;
+  if (last_look_ms_ >= 0 && now - last_look_ms_ < kLookEveryMs && state == last_state_) return state;
   last_look_ms_ = now;
+  last_state_ = state;
   if (store_->database().read_only()) return state;
   if (!SettleIfDead(store_.get(), run_id_)) CheckHeartbeat(state);
   return store_->runs().State(run_id_);
@@ -241,27 +251,56 @@ RunState RunObserver::Check() {
 
 void RunObserver::CheckHeartbeat(RunState state) {
   const int64_t now = MonotonicMs();
-  const uint64_t beat = ReadHeartbeat(store_->RunPaths(run_id_));
-  if (last_move_ms_ < 0 || beat != last_beat_) {
-    const bool moved = last_move_ms_ >= 0;
-    last_beat_ = beat;
+  const Heartbeat beat = ReadHeartbeat(store_->RunPaths(run_id_));
+  if (last_move_ms_ < 0) {
+    // Who looks for the first time goes by the beat's own time, where it is of the same clock.
+    heard_ = beat.monotonic_ms > 0 && beat.monotonic_ms <= now && IsOfThisBoot();
+    last_move_ms_ = heard_ ? beat.monotonic_ms : now;
+  } else if (beat.count != last_beat_) {
+    heard_ = true;
     last_move_ms_ = now;
-    if (!moved || state != RunState::kNotResponding) return;
+  }
+  last_beat_ = beat.count;
+  if (beat.count == 0) return;
+  const int64_t silent_ms = now - last_move_ms_;
+  if (state == RunState::kCancelRequested) return RousePastCancel(now, silent_ms);
+  const bool silent = silent_ms >= silence_ms_;
+  RunChange change;
+  if (silent && state != RunState::kNotResponding) {
+    change.only_from = kSupervisedStates;
+    change.states = {RunState::kNotResponding};
+    store_->runs().Apply(run_id_, change);
+  } else if (!silent && heard_ && state == RunState::kNotResponding) {
     RunState before = RunState::kStarting;
-    for (const StateChange &change : store_->runs().History(run_id_)) {
-      if (change.state != RunState::kNotResponding) before = change.state;
+    for (const StateChange &past : store_->runs().History(run_id_)) {
+      if (past.state != RunState::kNotResponding) before = past.state;
     }
-    RunChange back;
-    back.only_from = {RunState::kNotResponding};
-    back.states = {before};
-    store_->runs().Apply(run_id_, back);
+    change.only_from = {RunState::kNotResponding};
+    change.states = {before};
+    store_->runs().Apply(run_id_, change);
+  }
+}
+
+bool RunObserver::IsOfThisBoot() const {
+  const std::string boot = store_->runs().Get(run_id_).supervisor.boot_id;
+  return !boot.empty() && boot == BootId();
+}
+
+// A supervisor that was stopped (SIGSTOP, a terminal's Ctrl-Z sent to all) cannot cancel its run, and one that hangs in
+// the kernel will not. Its lock goes with it: then the run is settled.
+void RunObserver::RousePastCancel(int64_t now, int64_t silent_ms) {
+  if (silent_ms < silence_ms_ / 2) {
+    roused_ms_ = -1;
     return;
   }
-  if (beat == 0 || now - last_move_ms_ < silence_ms_ || state == RunState::kNotResponding) return;
-  RunChange silent;
-  silent.only_from = kSupervisedStates;
-  silent.states = {RunState::kNotResponding};
-  store_->runs().Apply(run_id_, silent);
+  const bool kill = roused_ms_ >= 0 && now - roused_ms_ >= silence_ms_ / 2;
+  if (roused_ms_ >= 0 && !kill) return;
+  roused_ms_ = now;
+  if (const auto supervisor = FindSupervisor(store_->runs().Get(run_id_))) {
+    Log(LogLevel::kWarning, "run " + run_id_ + ": its supervisor, process " + std::to_string(supervisor->pid) +
+                                ", does not react to the cancel: " + (kill ? "it is killed" : "it is continued"));
+    SignalProcess(supervisor->pid, supervisor->start_time, kill ? SIGKILL : SIGCONT);
+  }
 }
 
 }  // namespace trainyard

@@ -41,28 +41,39 @@ bool SettleIfDead(Store *store, const std::string &run_id);
 // Watches one run from outside.
 class RunObserver {
  public:
-  // A heartbeat that stands still for this long, by this process's monotonic clock, means NotResponding.
+  // A heartbeat that stands still for this long, by the monotonic clock, means NotResponding. A supervisor that is to
+  // cancel its run and is silent for half of it is continued, in case it was stopped, and after as long again killed.
   static constexpr int64_t kSilenceMs = 30000;
 
   RunObserver(std::shared_ptr<Store> store, std::string run_id, int64_t silence_ms = kSilenceMs);
 
   // The state now, after settling a run whose supervisor died, marking one that is silent, and returning one that moves
-  // again. Cheap when called often: it looks at the supervisor at most four times a second.
+  // again. Cheap when called often: it looks at the supervisor when the state has changed, else at most four times a
+  // second.
   RunState Check();
 
  private:
   void CheckHeartbeat(RunState state);
+  bool IsOfThisBoot() const;
+  void RousePastCancel(int64_t now, int64_t silent_ms);
 
   std::shared_ptr<Store> store_;
   const std::string run_id_;
   const int64_t silence_ms_;
-  int64_t last_look_ms_ = 0;
+  RunState last_state_ = RunState::kNotStarted;
+  int64_t last_look_ms_ = -1;
   uint64_t last_beat_ = 0;
-  int64_t last_move_ms_ = -1;
+  int64_t last_move_ms_ = -1;  // -1 = not looked yet
+  bool heard_ = false;         // last_move_ms_ is the time of a beat, not of the first look
+  int64_t roused_ms_ = -1;     // when it was told to continue
 };
 
 // For the supervisor, who beats, and for the observer.
+struct Heartbeat {
+  uint64_t count = 0;        // 0 when there is none
+  int64_t monotonic_ms = 0;  // of the supervisor's boot; 0 when it does not say
+};
 void WriteHeartbeat(int fd, uint64_t count);
-uint64_t ReadHeartbeat(const RunLayout &run);  // 0 when there is none
+Heartbeat ReadHeartbeat(const RunLayout &run);
 
 }  // namespace trainyard

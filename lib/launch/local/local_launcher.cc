@@ -163,8 +163,11 @@ void LocalLauncher::StartRank(const LaunchRequest &request, int32_t local_rank, 
   const LaunchNode &node = request.nodes[static_cast<size_t>(share_.node_rank)];
   rank->node = node.name;
   rank->wrapped = !node.wrapper.empty();
-  rank->log =
-      OpenFile(JoinPath(request.log_directory, StdLogName(number, world_size)), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  const std::string log = JoinPath(request.log_directory, StdLogName(number, world_size));
+  // A pipe or link that a rank of the attempt before has put there is no log: opening it could wait for ever.
+  const auto there = Stat(log, /*follow_symlinks=*/false);
+  if (there && there->kind != FileInfo::Kind::kFile) RemoveTree(log);
+  rank->log = OpenFile(log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600);
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) throw Error::FromErrno(errno, "make", "pipe to a rank");
   rank->stderr_read.Reset(ends[0]);

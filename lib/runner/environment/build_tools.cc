@@ -17,6 +17,7 @@
 #include "util/fs.h"
 #include "util/process.h"
 #include "util/text.h"
+#include "util/url.h"
 
 namespace trainyard {
 namespace {
@@ -68,7 +69,7 @@ BuildTools::BuildTools(std::string log, std::string marker, std::function<bool()
     : log_(std::move(log)), marker_(std::move(marker)), go_on_(std::move(go_on)) {}
 
 void BuildTools::Say(const std::string &line) const {
-  if (!log_.empty()) AppendFile(log_, line + "\n");
+  if (!log_.empty()) AppendFile(log_, MaskUrls(line) + "\n");
 }
 
 BuildTools::Result BuildTools::Run(const std::vector<std::string> &command, const Options &options) {

@@ -16,6 +16,7 @@
 #include "util/log.h"
 #include "util/process.h"
 #include "util/random.h"
+#include "util/url.h"
 
 namespace trainyard {
 namespace {
@@ -182,7 +183,8 @@ PrepareReport PrepareEnvironment(const Environment &environment, const Layout &w
     if (error.status() == Status::kCanceled) throw;
     Error::Details details = error.details();
     details["code"] = "environment";
-    const std::string message = "environment '" + environment.name + "' cannot be made: " + error.what();
+    // What tools say may hold what they have from their own configuration.
+    const std::string message = "environment '" + environment.name + "' cannot be made: " + MaskUrls(error.what());
     if (!options.log.empty()) AppendFile(options.log, message + "\n");
     throw Error(error.status(), message, details);
   }

@@ -23,7 +23,8 @@ using GoOn = std::function<bool()>;
 // It ends up in command lines: letters, digits, '.', '_' and '-' only. Of a longer name than file systems take, the
 // end, which says what it is.
 std::string FileNameOf(const std::string &url) {
-  std::string name = BaseName(url.substr(0, url.find_first_of("?#")));
+  const std::string_view path = PathOfUrl(url);  // the host and what is before it are no name
+  std::string name = path.empty() ? "" : BaseName(path);
   name = DecodePercent(name).value_or(name);
   for (char &c : name) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -31,7 +32,7 @@ std::string FileNameOf(const std::string &url) {
   }
   constexpr size_t kLongest = 200;
   if (name.size() > kLongest) name.erase(0, name.size() - kLongest);
-  return name.find_first_not_of('.') == std::string::npos ? "data" : name;
+  return name.find_first_not_of("._") == std::string::npos ? "data" : name;
 }
 
 void Link(const std::string &target, const std::string &path) {
@@ -93,7 +94,7 @@ class Fetcher {
       return path;
     }
     if (info->kind == FileInfo::Kind::kDirectory) {
-      CopyTree(data, path, go_on_);
+      CopyTree(data, path, go_on_, workspace_.Root());
     } else {
       CopyFile(data, path);
     }

@@ -11,11 +11,12 @@ namespace trainyard {
 // clang-format off
 #define TRAINYARD_LIBARCHIVE_FUNCTIONS(X) \
   X(read_new) X(read_free) X(read_support_filter_bzip2) X(read_support_filter_compress) \
-  X(read_support_filter_gzip) X(read_support_filter_lz4) X(read_support_filter_xz) \
-  X(read_support_filter_zstd) X(read_support_format_tar) X(read_support_format_zip) X(read_open_filename) \
+  X(read_support_filter_lz4) X(read_support_filter_xz) X(read_support_filter_zstd) X(read_support_format_tar) \
+  X(read_support_format_zip_seekable) X(read_open) X(read_open_filename) X(read_header_position) X(filter_bytes) \
+  X(format) \
   X(read_next_header) X(read_data_block) X(write_disk_new) X(write_disk_set_options) X(write_header) \
   X(write_data_block) X(write_finish_entry) X(write_free) X(error_string) X(entry_pathname) \
-  X(entry_pathname_utf8) X(entry_filetype) X(entry_perm) X(entry_symlink) X(entry_symlink_utf8) \
+  X(entry_pathname_utf8) X(entry_filetype) X(entry_perm) X(entry_size) X(entry_size_is_set) X(entry_symlink) X(entry_symlink_utf8) \
   X(entry_hardlink) X(entry_hardlink_utf8) X(entry_free) X(entry_new) X(entry_set_pathname) \
   X(entry_set_filetype) X(entry_set_perm) X(entry_set_size) X(entry_set_hardlink)
 // clang-format on

@@ -1,17 +1,21 @@
 #include "runner/inputs/unpack.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/runtime.h"
 #include "runner/environment/build_tools.h"
+#include "runner/inputs/gzip_reader.h"
 #include "runner/inputs/libarchive.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -23,6 +27,8 @@ namespace {
 
 constexpr size_t kBuffer = size_t{256} << 10;
 constexpr size_t kMaxPathBytes = 2048;  // PATH_MAX is for the folder where it is unpacked, too
+constexpr la_int64_t kTarBlock = 512;
+constexpr uint64_t kLinkBytes = 100;  // what keeping one takes besides its texts
 constexpr char kNothingUnpacked[] = "; nothing of it was unpacked";
 
 class Unpacker {
@@ -41,17 +47,21 @@ class Unpacker {
     // Paths stay below the working directory whatever the checks here may miss.
     library_.write_disk_set_options(disk_.get(), ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
                                                      ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS);
-    // By name: "all" would also start programs for formats that libarchive does not know itself.
+    if (GzipReader::IsGzip(archive)) gzip_.emplace(archive);
+    // By name: "all" would also start programs for formats that libarchive does not know itself. Zip by its list of
+    // entries at the end alone: without it nobody can say whether all of them are there.
     for (const auto support :
-         {library_.read_support_filter_bzip2, library_.read_support_filter_compress, library_.read_support_filter_gzip,
-          library_.read_support_filter_lz4, library_.read_support_filter_xz, library_.read_support_filter_zstd,
-          library_.read_support_format_tar, library_.read_support_format_zip}) {
+         {library_.read_support_filter_bzip2, library_.read_support_filter_compress, library_.read_support_filter_lz4,
+          library_.read_support_filter_xz, library_.read_support_filter_zstd, library_.read_support_format_tar,
+          library_.read_support_format_zip_seekable}) {
       support(reader_.get());
     }
   }
 
   void Run() {
-    if (library_.read_open_filename(reader_.get(), archive_.c_str(), kBuffer) != ARCHIVE_OK) ThrowDamaged("");
+    const int opened = gzip_ ? library_.read_open(reader_.get(), this, nullptr, &ReadGzip, nullptr)
+                             : library_.read_open_filename(reader_.get(), archive_.c_str(), kBuffer);
+    if (opened != ARCHIVE_OK) ThrowDamaged("");
     archive_entry *entry = nullptr;
     for (;;) {
       const int code = library_.read_next_header(reader_.get(), &entry);
@@ -61,28 +71,75 @@ class Unpacker {
         Refuse("", "it has more than " + std::to_string(limits_.max_entries) + " entries");
       Take(entry);
     }
+    CheckEnd();
     MakeSymlinks();
   }
 
  private:
   [[noreturn]] void Refuse(const std::string &entry, const std::string &reason) const {
     Error::Details details = {{"archive", shown_}};
-    if (!entry.empty()) details["entry"] = SanitizeUtf8(entry);
-    throw Error::Corrupt("archive '" + shown_ + "'" + (entry.empty() ? "" : ", entry '" + SanitizeUtf8(entry) + "'") +
-                             ": " + reason + kNothingUnpacked,
+    if (!entry.empty()) details["entry"] = PrintableUtf8(entry);
+    throw Error::Corrupt("archive '" + shown_ + "'" + (entry.empty() ? "" : ", entry '" + PrintableUtf8(entry) + "'") +
+                             ": " + PrintableUtf8(reason) + kNothingUnpacked,
                          details);
   }
   [[noreturn]] void ThrowDamaged(const std::string &entry) const {
+    if (!gzip_problem_.empty()) Refuse(entry, gzip_problem_);
+    if (entries_ == 0 && BeginsAsZip())
+      Refuse("", "its list of entries is damaged or not there: it may have been cut short");
     const char *reason = library_.error_string(reader_.get());
-    Refuse(entry, reason == nullptr ? "it is damaged" : "it cannot be read: " + SanitizeUtf8(reason));
+    Refuse(entry, reason == nullptr ? "it is damaged" : std::string("it cannot be read: ") + reason);
   }
   // A full disk is no fault of the archive.
   [[noreturn]] void ThrowUnwritten(const std::string &entry) const {
     const char *text = library_.error_string(disk_.get());
-    const std::string reason = text == nullptr ? "it cannot be written" : SanitizeUtf8(text);
+    const std::string reason = text == nullptr ? "it cannot be written" : text;
     const int number = library_.error_number(disk_.get());
-    if (number == ENOSPC || number == EDQUOT) throw Error::FromErrno(number, "unpack '" + shown_ + "' to", entry);
+    if (number == ENOSPC || number == EDQUOT)
+      throw Error::FromErrno(number, "unpack '" + shown_ + "' to", PrintableUtf8(entry));
     Refuse(entry, reason);
+  }
+
+  bool BeginsAsZip() const {
+    std::array<char, 4> start{};
+    const UniqueFd file = OpenFile(archive_, O_RDONLY);
+    return ReadAt(file.get(), start.data(), start.size(), 0, archive_) == start.size() &&
+           std::string_view(start.data(), start.size()) == std::string_view("PK\3\4");
+  }
+
+  // For libarchive, which must see no exception.
+  static la_ssize_t ReadGzip(archive *, void *self, const void **data) {
+    auto *unpacker = static_cast<Unpacker *>(self);
+    try {
+      const std::string_view piece = unpacker->gzip_->Read();
+      *data = piece.data();
+      return static_cast<la_ssize_t>(piece.size());
+    } catch (const std::exception &error) {
+      unpacker->gzip_problem_ = error.what();
+      return ARCHIVE_FATAL;
+    }
+  }
+
+  // libarchive takes the end of the file for the end of a tar. What was cut between two entries lacks the blocks of
+  // zeros that every tool writes last; they are what was read behind the last entry. The rest of a gzip file is read
+  // for its checksum.
+  void CheckEnd() {
+    const bool tar = (library_.format(reader_.get()) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
+    if (tar && library_.filter_bytes(reader_.get(), 0) - library_.read_header_position(reader_.get()) < kTarBlock)
+      Refuse("", "it has no end mark: it was cut short");
+    if (!gzip_) return;
+    for (const void *piece = nullptr;;) {
+      const la_ssize_t size = ReadGzip(nullptr, this, &piece);
+      if (size < 0) ThrowDamaged("");
+      if (size == 0) return;
+      Count("", static_cast<uint64_t>(size));
+    }
+  }
+
+  // Holes count as well: whoever copies the file writes them.
+  void Count(const std::string &name, uint64_t bytes) {
+    if (bytes > max_bytes_ - bytes_) Refuse(name, "it holds more than " + std::to_string(max_bytes_) + " bytes in all");
+    bytes_ += bytes;
   }
 
   // Names come in the archive's own encoding, or as UTF-8 where the locale has no words for them.
@@ -113,45 +170,68 @@ class Unpacker {
     if (!hardlink.empty()) return TakeHardlink(name, path, Normal(hardlink, "the hard link's target"));
     switch (library_.entry_filetype(entry)) {
       case AE_IFDIR:
-        return Write(name, path, AE_IFDIR, 0755, nullptr);
-      case AE_IFREG:
-        return Write(name, path, AE_IFREG, (library_.entry_perm(entry) & 0777) | 0600, nullptr);
+        return Write(name, path, AE_IFDIR, 0755, {});
+      case AE_IFREG: {
+        Content content;
+        if (library_.entry_size_is_set(entry) != 0) content.size = library_.entry_size(entry);
+        return Write(name, path, AE_IFREG, (library_.entry_perm(entry) & 0777) | 0600, content);
+      }
       case AE_IFLNK:
-        // As with files, the last of one name counts.
-        links_[path] = Text(library_.entry_symlink(entry), library_.entry_symlink_utf8(entry));
-        return;
+        return TakeSymlink(name, path, Text(library_.entry_symlink(entry), library_.entry_symlink_utf8(entry)));
       default:
         Refuse(name, "it is a device, a pipe or a socket");
     }
   }
 
+  // Kept until the end, so their number and length are a matter of memory. Of one name the last symlink counts; a file
+  // of that name beside it is refused when the symlinks are made.
+  void TakeSymlink(const std::string &name, const std::string &path, std::string target) {
+    if (target.size() >= PATH_MAX)
+      Refuse(name, "it is a symlink to a path of " + std::to_string(target.size()) + " bytes");
+    link_bytes_ += kLinkBytes + path.size() + target.size();
+    Count(name, path.size() + target.size());
+    if (link_bytes_ > limits_.max_link_bytes)
+      Refuse(name, "its symlinks have more than " + std::to_string(limits_.max_link_bytes) + " bytes in all");
+    links_[path] = std::move(target);
+  }
+
+  // What a file gets: the content that follows, of this size where the archive says one; or that of another file.
+  struct Content {
+    std::optional<la_int64_t> size;
+    const char *hardlink = nullptr;
+  };
+
   // An entry of our own with the path and mode that were checked, and nothing else of what the archive says: no owner,
   // no times, no attributes.
-  void Write(const std::string &name, const std::string &path, unsigned type, mode_t mode, const char *hardlink) {
+  void Write(const std::string &name, const std::string &path, unsigned type, mode_t mode, const Content &content) {
     const std::unique_ptr<archive_entry, decltype(library_.entry_free)> entry(library_.entry_new(),
                                                                               library_.entry_free);
     if (!entry) throw Error(Status::kOutOfMemory, "out of memory for unpacking '" + shown_ + "'");
     library_.entry_set_pathname(entry.get(), path.c_str());
     library_.entry_set_filetype(entry.get(), type);
     library_.entry_set_perm(entry.get(), mode);
-    if (hardlink != nullptr) library_.entry_set_hardlink(entry.get(), hardlink);
+    if (content.hardlink != nullptr) library_.entry_set_hardlink(entry.get(), content.hardlink);
+    // What is sparse may end in a hole, for which no data comes.
+    const uint64_t size = content.size ? static_cast<uint64_t>(*content.size) : 0;
+    if (size > max_bytes_ - bytes_) Count(name, size);
+    if (content.size) library_.entry_set_size(entry.get(), *content.size);
     if (library_.write_header(disk_.get(), entry.get()) != ARCHIVE_OK) ThrowUnwritten(name);
-    if (type == AE_IFREG && hardlink == nullptr) WriteData(name);
+    if (type == AE_IFREG && content.hardlink == nullptr) Count(name, std::max(size, WriteData(name)));
     if (library_.write_finish_entry(disk_.get()) != ARCHIVE_OK) ThrowUnwritten(name);
   }
 
-  void WriteData(const std::string &name) {
-    for (;;) {
+  // Answers where the data ends.
+  uint64_t WriteData(const std::string &name) {
+    for (uint64_t end = 0;;) {
       const void *data = nullptr;
       size_t size = 0;
       la_int64_t offset = 0;
       const int code = library_.read_data_block(reader_.get(), &data, &size, &offset);
-      if (code == ARCHIVE_EOF) return;
-      if (code != ARCHIVE_OK && code != ARCHIVE_WARN) ThrowDamaged(name);
-      bytes_ += size;
-      // Holes count as well: whoever copies the file writes them.
-      if (offset < 0 || bytes_ > max_bytes_ || static_cast<uint64_t>(offset) > max_bytes_)
-        Refuse(name, "it holds more than " + std::to_string(max_bytes_) + " bytes in all");
+      if (code == ARCHIVE_EOF) return end;
+      if (code != ARCHIVE_OK) ThrowDamaged(name);
+      if (offset < 0) Refuse(name, "it has data before its beginning");
+      end = std::max(end, static_cast<uint64_t>(offset) + size);
+      if (end > max_bytes_ - bytes_) Count(name, end);
       if (library_.write_data_block(disk_.get(), data, size, offset) != ARCHIVE_OK) ThrowUnwritten(name);
     }
   }
@@ -159,15 +239,17 @@ class Unpacker {
   void TakeHardlink(const std::string &name, const std::string &path, const std::string &target) {
     const auto info = Stat(target, false);
     if (!info || info->kind != FileInfo::Kind::kFile)
-      Refuse(name, "it is a hard link to '" + SanitizeUtf8(target) + "', which is not in it");
-    Write(name, path, AE_IFREG, 0600, target.c_str());
+      Refuse(name, "it is a hard link to '" + target + "', which is not in it");
+    Content content;
+    content.hardlink = target.c_str();
+    Write(name, path, AE_IFREG, 0600, content);
   }
 
   // One that lies behind another would be made wherever that one leads.
   void CheckFolders(const std::string &path) const {
     for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
       if (links_.contains(path.substr(0, slash)))
-        Refuse(path, "it lies in '" + SanitizeUtf8(path.substr(0, slash)) + "', which is a symlink");
+        Refuse(path, "it lies in '" + path.substr(0, slash) + "', which is a symlink");
     }
   }
 
@@ -184,8 +266,10 @@ class Unpacker {
         Refuse(path, Error::FromErrno(errno, "create the symlink", path).what());
     }
     for (const auto &[path, target] : links_) {
-      if (SymlinkLeaves(".", path, target))
-        Refuse(path, "it is a symlink that leads out of the folder, to '" + SanitizeUtf8(target) + "'");
+      const SymlinkWay way = FollowSymlink(".", path, target);
+      if (way == SymlinkWay::kLeaves) Refuse(path, "it is a symlink that leads out of the folder, to '" + target + "'");
+      if (way == SymlinkWay::kTooLong)
+        Refuse(path, "it is a symlink over more than 40 others, or round in circles, to '" + target + "'");
     }
   }
 
@@ -194,8 +278,10 @@ class Unpacker {
   const UnpackLimits limits_;
   const std::unique_ptr<archive, decltype(library_.read_free)> reader_;
   const std::unique_ptr<archive, decltype(library_.write_free)> disk_;
+  std::optional<GzipReader> gzip_;
+  std::string gzip_problem_;
   std::map<std::string, std::string> links_;  // path to target
-  uint64_t max_bytes_ = 0, bytes_ = 0, entries_ = 0;
+  uint64_t max_bytes_ = 0, bytes_ = 0, link_bytes_ = 0, entries_ = 0;
 };
 
 }  // namespace
