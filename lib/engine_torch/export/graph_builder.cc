@@ -110,10 +110,15 @@ std::string GraphBuilder::Store(const std::string &name, const at::Tensor &tenso
   return name;
 }
 
+bool GraphBuilder::IsParameter(const at::Tensor &tensor) const {
+  return tensor.numel() > 0 && tensor.is_contiguous() &&
+         parameters_.contains({tensor.const_data_ptr(), tensor.sizes().vec()});
+}
+
 std::string GraphBuilder::Tensor(const at::Tensor &tensor) {
   if (!tensor.defined()) throw Error::Internal("an undefined tensor is no constant");
-  const auto found = parameters_.find({tensor.const_data_ptr(), tensor.sizes().vec()});
-  if (tensor.numel() > 0 && found != parameters_.end() && tensor.is_contiguous()) {
+  if (IsParameter(tensor)) {
+    const auto found = parameters_.find({tensor.const_data_ptr(), tensor.sizes().vec()});
     const auto [place, is_new] = stored_.try_emplace("p" + found->second, found->second);
     return is_new ? Store(found->second, tensor) : place->second;
   }

@@ -39,6 +39,7 @@ class GraphBuilder {
 
   // Constants. A parameter of the model keeps its name; the same constant is stored once.
   std::string Tensor(const at::Tensor &tensor);
+  bool IsParameter(const at::Tensor &tensor) const;
   std::string Ints(const std::vector<int64_t> &values);   // [n] int64
   std::string Index(int64_t value);                       // [] int64
   std::string Scalar(double value, at::ScalarType type);  // []

@@ -89,6 +89,8 @@ void AddValueInfo(pbf_writer *graph, protozero::pbf_tag_type tag, const ValueInf
   pbf_writer type(message, 2);
   pbf_writer tensor(type, 1);
   tensor.add_enum(1, static_cast<int32_t>(info.type));
+  // A scalar's shape is there and empty; the writer leaves out messages into which nothing was written.
+  if (info.shape.empty()) return tensor.add_message(2, std::string());
   pbf_writer shape(tensor, 2);
   for (const Dimension &dimension : info.shape) {
     pbf_writer entry(shape, 1);

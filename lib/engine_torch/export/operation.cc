@@ -65,6 +65,10 @@ const c10::IValue &Operation::Constant(const char *argument) const {
   return found->second;
 }
 
+const at::Tensor &Operation::ConstantTensor(const char *argument) const {
+  return Constant(argument).toTensor();
+}
+
 bool Operation::Bool(const char *argument) const {
   return Constant(argument).toBool();
 }

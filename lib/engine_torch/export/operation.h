@@ -44,7 +44,8 @@ class Operation {
   std::vector<Shape> ShapesOf(const char *argument) const;                     // of a list
   // The elements of a list of optional tensors; nothing for None.
   std::vector<std::optional<std::string>> OptionalInputs(const char *argument);
-  // A constant tensor, to be changed before it is stored. Says that it must be one otherwise.
+  const at::Tensor &ConstantTensor(const char *argument) const;
+  // Those of a list, to be changed before they are stored. Says that they must be constants otherwise.
   std::vector<at::Tensor> ConstantTensors(const char *argument) const;
   bool IsNumber(const char *argument) const;  // not a tensor
   bool IsConstant(const char *argument) const;

@@ -164,9 +164,15 @@ void TranslateAddMm(Operation &operation, const char * /*onnx*/) {
   GraphBuilder &graph = operation.graph();
   const double alpha = operation.Number("alpha"), beta = operation.Number("beta");
   if (operation.Has("mat1")) {
-    return operation.SetResult(graph.Emit("Gemm",
-                                          {operation.Input("mat1"), operation.Input("mat2"), operation.Input("self")},
-                                          {{"alpha", static_cast<float>(alpha)}, {"beta", static_cast<float>(beta)}}));
+    // A linear layer: the weight stays as it is, and keeps its name.
+    const bool constant = operation.IsConstant("mat2");
+    const at::Tensor weight = constant ? operation.ConstantTensor("mat2").t() : at::Tensor();
+    const bool transposed = constant && graph.IsParameter(weight);
+    const std::string second = transposed ? graph.Tensor(weight) : operation.Input("mat2");
+    return operation.SetResult(graph.Emit("Gemm", {operation.Input("mat1"), second, operation.Input("self")},
+                                          {{"alpha", static_cast<float>(alpha)},
+                                           {"beta", static_cast<float>(beta)},
+                                           {"transB", int64_t{transposed ? 1 : 0}}}));
   }
   const auto times = [&](const std::string &input, double factor) {
     return factor == 1 ? input : graph.Emit("Mul", {input, graph.Scalar(factor, operation.ResultType())});

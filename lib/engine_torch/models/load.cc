@@ -1,5 +1,7 @@
 #include "engine_torch/models/load.h"
 
+#include <ATen/CPUGeneratorImpl.h>
+
 #include <cstring>
 #include <vector>
 
@@ -180,6 +182,31 @@ Error Mismatch(const ImageClassifier &model, const TensorFile &file, const Compa
   }
   return Error::InvalidArgument(message, std::move(details));
 }
+
+// A model whose weights are about to be read must not change what the caller draws next.
+class KeepGenerator {
+ public:
+  KeepGenerator()
+      : generator_(at::detail::getDefaultCPUGenerator()), state_(Locked([&] { return generator_.get_state(); })) {}
+  ~KeepGenerator() {
+    Locked([&] {
+      generator_.set_state(state_);
+      return 0;
+    });
+  }
+  KeepGenerator(const KeepGenerator &) = delete;
+  KeepGenerator &operator=(const KeepGenerator &) = delete;
+
+ private:
+  template <typename Body>
+  auto Locked(Body body) -> decltype(body()) {
+    std::lock_guard<std::mutex> lock(generator_.mutex());
+    return body();
+  }
+
+  at::Generator generator_;
+  at::Tensor state_;
+};
 
 }  // namespace
 

@@ -161,11 +161,4 @@ TensorFile ParseTorchLegacy(Bytes bytes, const std::filesystem::path &path, std:
   return file;
 }
 
-bool IsTorchScript(const std::filesystem::path &path) {
-  const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
-  if (!AsText(file->bytes()).starts_with("PK")) return false;
-  const ZipDirectory directory = ReadZipDirectory(file->bytes(), path);
-  return IsScript(directory, FindFolder(directory, path));
-}
-
 }  // namespace trainyard

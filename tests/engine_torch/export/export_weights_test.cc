@@ -111,7 +111,7 @@ TEST_F(ExportTest, ACheckpointBecomesADict) {
   std::string bytes = ReadFile(Checkpoint());
   bytes[bytes.size() - 5] = static_cast<char>(bytes[bytes.size() - 5] ^ 1);
   WriteFileAtomic(At("damaged.safetensors"), bytes);
-  EXPECT_THAT(Export(At("damaged.safetensors"), "checkpoint", out).message, HasSubstr("checksum does not match"));
+  EXPECT_THAT(Export(At("damaged.safetensors"), "checkpoint", out).message, HasSubstr("does not match: it is damaged"));
 }
 
 TEST_F(ExportTest, ErrorsSayWhatIsWrongAndWriteNothing) {

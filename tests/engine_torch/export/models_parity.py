@@ -59,7 +59,8 @@ def close(what, ours, theirs):
     if not ours.std() > 1e-3:
         failures.append(f"{what}: values all alike show nothing")
     difference = float(numpy.abs(ours - theirs).max())
-    if not difference <= LIMIT:
+    # Random weights of a deep network give logits of many thousands: of those, the same share.
+    if not difference <= LIMIT * max(1.0, float(numpy.abs(ours).max())):
         failures.append(f"{what}: differs by {difference}")
     return difference
 
