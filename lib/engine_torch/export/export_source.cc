@@ -1,6 +1,8 @@
 #include "engine_torch/export/export_source.h"
 
+#include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/passes/constant_propagation.h>
 #include <torch/csrc/jit/serialization/import.h>
 
 #include "engine_torch/models/load.h"
@@ -24,9 +26,23 @@ ExportSource SourceOf(const std::shared_ptr<ImageClassifier> &model) {
   return source;
 }
 
+// torch.tensor([...]) in a program writes its numbers past the tracer: such tensors become constants before.
+void FoldConstants(const torch::jit::Module &module) {
+  for (const torch::jit::Module &part : module.modules()) {
+    for (const torch::jit::Method &method : part.get_methods()) {
+      auto *function = torch::jit::tryToGraphFunction(method.function());
+      if (function != nullptr) {
+        std::shared_ptr<torch::jit::Graph> graph = function->graph();
+        torch::jit::ConstantPropagation(graph);
+      }
+    }
+  }
+}
+
 ExportSource OpenScript(const std::string &path) {
   auto module = std::make_shared<torch::jit::Module>(torch::jit::load(path, c10::kCPU));
   module->eval();
+  FoldConstants(*module);
   ExportSource source;
   source.is_script = true;
   for (const auto &parameter : module->named_parameters()) {

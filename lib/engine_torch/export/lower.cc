@@ -29,6 +29,7 @@ class Lowering {
 
  private:
   void Visit(const jit::Node &node) {
+    CheckFilled(node);
     if (node.kind() == c10::prim::Constant) {
       if (!trace_.Varies(node.output())) values_.constants[node.output()] = *jit::toIValue(node.output());
     } else if (IsComputable(node)) {
@@ -36,6 +37,21 @@ class Lowering {
     } else if (node.kind() != c10::prim::ListConstruct && node.kind() != c10::prim::ListUnpack) {
       Translate(node);
     }  // lists are looked into by the operators that take or return them
+  }
+
+  // Memory without values, which were then written where a trace does not see it.
+  void CheckFilled(const jit::Node &node) {
+    const std::string_view name = node.kind().toQualString();
+    if (!name.starts_with("aten::empty") && !name.starts_with("aten::new_empty")) return;
+    const bool filled =
+        std::all_of(node.output()->uses().begin(), node.output()->uses().end(), [](const jit::Use &use) {
+          const std::string_view user = use.user->kind().toQualString();
+          return user.starts_with("aten::fill") || user.starts_with("aten::zero");
+        });
+    if (filled) return;
+    Operation(node, trace_, &values_, graph_)
+        .Refuse(
+            "its values are set where they cannot be followed: make the tensor in __init__ and keep it as a buffer");
   }
 
   bool IsComputable(const jit::Node &node) const {

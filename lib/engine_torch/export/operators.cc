@@ -11,6 +11,7 @@ constexpr Operator kOperators[] = {
     {"aten::__or__", TranslateLogical, "Or"},
     {"aten::__xor__", TranslateLogical, "Xor"},
     {"aten::_convolution", TranslateConvolution, nullptr},
+    {"aten::_convolution_mode", TranslateConvolution, nullptr},
     {"aten::_native_multi_head_attention", TranslateMultiHeadAttention, nullptr},
     {"aten::_unsafe_view", TranslateReshape, nullptr},
     {"aten::abs", TranslateUnary, "Abs"},

@@ -94,14 +94,32 @@ std::vector<int64_t> LastAxes(int64_t rank, size_t count) {
 
 }  // namespace
 
+std::vector<int64_t> BothSides(const std::vector<int64_t> &padding) {
+  std::vector<int64_t> pads = padding;
+  pads.insert(pads.end(), padding.begin(), padding.end());
+  return pads;
+}
+
+// Of padding='same' or 'valid': an odd pixel goes to the end.
+std::vector<int64_t> PadsOfMode(Operation &operation, const std::vector<int64_t> &kernel) {
+  const std::vector<int64_t> dilation = operation.Ints("dilation", kernel.size());
+  std::vector<int64_t> pads(2 * kernel.size(), 0);
+  if (operation.Text("padding") == "valid") return pads;
+  for (size_t i = 0; i < kernel.size(); ++i) {
+    const int64_t total = dilation[i] * (kernel[i] - 1);
+    pads[i] = total / 2;
+    pads[kernel.size() + i] = total - total / 2;
+  }
+  return pads;
+}
+
 void TranslateConvolution(Operation &operation, const char * /*onnx*/) {
   const size_t count = operation.ShapeOf("weight").size() - 2;
   if (operation.ShapeOf("input").size() != count + 2) operation.Refuse("the input must have a batch dimension");
-  const bool transposed = operation.Bool("transposed");
-  const std::vector<int64_t> padding = operation.Ints("padding", count);
-  std::vector<int64_t> pads = padding;
-  pads.insert(pads.end(), padding.begin(), padding.end());
+  const bool named = operation.name() == "aten::_convolution_mode";
+  const bool transposed = !named && operation.Bool("transposed");
   const std::vector<int64_t> kernel = LastSizes(operation, operation.ShapeOf("weight"), count);
+  const std::vector<int64_t> pads = named ? PadsOfMode(operation, kernel) : BothSides(operation.Ints("padding", count));
   std::vector<Attribute> attributes = {{"kernel_shape", kernel},
                                        {"strides", operation.Ints("stride", count)},
                                        {"pads", pads},
