@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "engine_torch/models/layers.h"
+
 namespace trainyard {
 namespace {
 
@@ -22,27 +24,27 @@ constexpr int64_t kBottleneck = 4 * kGrowth;
 constexpr int64_t kFirst = 64;
 constexpr std::array<int, 4> kLayers121 = {6, 12, 24, 16};
 
-nn::Conv2d Convolution(int64_t in, int64_t out, int64_t kernel) {
-  return nn::Conv2d(nn::Conv2dOptions(in, out, kernel).padding(kernel / 2).bias(false));
+Convolution MakeConvolution(int64_t in, int64_t out, int64_t kernel) {
+  return Convolution(nn::Conv2dOptions(in, out, kernel).padding(kernel / 2).bias(false));
 }
 
 class DenseLayer : public nn::Module {
  public:
   explicit DenseLayer(int64_t in) {
     norm1_ = register_module("norm1", nn::BatchNorm2d(in));
-    conv1_ = register_module("conv1", Convolution(in, kBottleneck, 1));
+    conv1_ = register_module("conv1", MakeConvolution(in, kBottleneck, 1));
     norm2_ = register_module("norm2", nn::BatchNorm2d(kBottleneck));
-    conv2_ = register_module("conv2", Convolution(kBottleneck, kGrowth, 3));
+    conv2_ = register_module("conv2", MakeConvolution(kBottleneck, kGrowth, 3));
   }
 
   torch::Tensor forward(const torch::Tensor &input) {
-    const torch::Tensor narrowed = conv1_->forward(norm1_->forward(input).relu_());
-    return conv2_->forward(norm2_->forward(narrowed).relu_());
+    const torch::Tensor narrowed = conv1_->forward(NormActivate(norm1_.get(), input, Activation::kReLU));
+    return conv2_->forward(NormActivate(norm2_.get(), narrowed, Activation::kReLU));
   }
 
  private:
   nn::BatchNorm2d norm1_ = nullptr, norm2_ = nullptr;
-  nn::Conv2d conv1_ = nullptr, conv2_ = nullptr;
+  Convolution conv1_ = nullptr, conv2_ = nullptr;
 };
 
 // Each layer sees what came into the block and what all layers before it made.
@@ -69,26 +71,26 @@ class Transition : public nn::Module {
  public:
   explicit Transition(int64_t in) {
     norm_ = register_module("norm", nn::BatchNorm2d(in));
-    conv_ = register_module("conv", Convolution(in, in / 2, 1));
+    conv_ = register_module("conv", MakeConvolution(in, in / 2, 1));
   }
 
   torch::Tensor forward(const torch::Tensor &input) {
-    return torch::avg_pool2d(conv_->forward(norm_->forward(input).relu_()), 2, 2);
+    return torch::avg_pool2d(conv_->forward(NormActivate(norm_.get(), input, Activation::kReLU)), 2, 2);
   }
 
  private:
   nn::BatchNorm2d norm_ = nullptr;
-  nn::Conv2d conv_ = nullptr;
+  Convolution conv_ = nullptr;
 };
 
 class DenseNet : public ImageClassifier {
  public:
   DenseNet(const char *name, const std::array<int, 4> &layers, int64_t num_classes)
       : ImageClassifier(name, "classifier", num_classes) {
-    nn::Sequential features;
+    Chain features;
     features->push_back("conv0", nn::Conv2d(nn::Conv2dOptions(3, kFirst, 7).stride(2).padding(3).bias(false)));
     features->push_back("norm0", nn::BatchNorm2d(kFirst));
-    features->push_back("relu0", nn::ReLU(nn::ReLUOptions(/*inplace=*/true)));
+    features->push_back("relu0", ActivationLayer(Activation::kReLU));
     features->push_back("pool0", nn::MaxPool2d(nn::MaxPool2dOptions(3).stride(2).padding(1)));
     width_ = kFirst;
     for (size_t i = 0; i < layers.size(); ++i) {
@@ -119,7 +121,7 @@ class DenseNet : public ImageClassifier {
     classifier_ = replace_module("classifier", nn::Linear(width_, num_classes));
   }
 
-  nn::Sequential features_ = nullptr;
+  Chain features_ = nullptr;
   nn::Linear classifier_ = nullptr;
   int64_t width_ = 0;
 };

@@ -5,6 +5,9 @@
 
 #include <cmath>
 
+#include "engine_torch/kernels/fast_kernels.h"
+#include "engine_torch/kernels/winograd.h"
+
 namespace trainyard {
 
 namespace nn = torch::nn;
@@ -25,13 +28,55 @@ torch::Tensor Activate(Activation activation, torch::Tensor input) {
   return input;
 }
 
+torch::Tensor ConvolutionImpl::forward(const torch::Tensor &input) {
+  const torch::ExpandingArray<2> one = 1;
+  const bool fits = FastKernels::AreAllowed() && torch::GradMode::is_enabled() && options.groups() == 1 &&
+                    *options.stride() == *one && *options.dilation() == *one &&
+                    std::holds_alternative<torch::ExpandingArray<2>>(options.padding()) &&
+                    *std::get<torch::ExpandingArray<2>>(options.padding()) == *one;
+  if (fits && IsWinogradWorthwhile(input, weight)) return WinogradConvolution(input, weight, bias);
+  return Conv2dImpl::forward(input);
+}
+
+torch::Tensor NormActivate(nn::BatchNorm2dImpl *norm, const torch::Tensor &input, Activation activation,
+                           const torch::Tensor &residual) {
+  if (FastKernels::AreAllowed() && norm->is_training() && norm->options.momentum().has_value()) {
+    const BatchNormTerms terms = {
+        norm->weight,       norm->bias, norm->running_mean, norm->running_var, norm->options.momentum().value(),
+        norm->options.eps()};
+    if (FitsBatchNorm(input, terms, activation, residual)) {
+      norm->num_batches_tracked += 1;
+      return BatchNormActivate(input, terms, activation, residual);
+    }
+  }
+  torch::Tensor output = norm->forward(input);
+  if (residual.defined()) output += residual;
+  return Activate(activation, std::move(output));
+}
+
+torch::Tensor ChainImpl::forward(const torch::Tensor &input) {
+  torch::Tensor output = input;
+  for (auto layer = begin(); layer != end(); ++layer) {
+    const std::shared_ptr<nn::Module> module = layer->ptr();
+    if (auto *norm = module->as<nn::BatchNorm2d>()) {
+      const auto next = layer + 1;
+      const auto *activation = next == end() ? nullptr : next->ptr()->as<ActivationLayer>();
+      output = NormActivate(norm, output, activation == nullptr ? Activation::kNone : activation->activation());
+      if (activation != nullptr) layer = next;
+    } else {
+      output = layer->forward(std::move(output));
+    }
+  }
+  return output;
+}
+
 Chain ConvolutionNormActivation(const ConvolutionShape &shape, Activation activation, NormOptions norm) {
   Chain layers;
-  layers->push_back(nn::Conv2d(nn::Conv2dOptions(shape.in, shape.out, shape.kernel)
-                                   .stride(shape.stride)
-                                   .padding((shape.kernel - 1) / 2)
-                                   .groups(shape.groups)
-                                   .bias(false)));
+  layers->push_back(Convolution(nn::Conv2dOptions(shape.in, shape.out, shape.kernel)
+                                    .stride(shape.stride)
+                                    .padding((shape.kernel - 1) / 2)
+                                    .groups(shape.groups)
+                                    .bias(false)));
   layers->push_back(nn::BatchNorm2d(nn::BatchNorm2dOptions(shape.out).eps(norm.eps).momentum(norm.momentum)));
   if (activation != Activation::kNone) layers->push_back(ActivationLayer(activation));
   return layers;

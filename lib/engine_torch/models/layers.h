@@ -11,16 +11,26 @@
 
 #include <cstdint>
 
+#include "engine_torch/kernels/batch_norm.h"
+
 namespace trainyard {
 
-// A torch::nn::Sequential that may stand within another: its forward() is no template.
+// A torch::nn::Sequential that may stand within another: its forward() is no template. A batch norm and the activation
+// right behind it are one step (NormActivate).
 class ChainImpl : public torch::nn::SequentialImpl {
  public:
-  torch::Tensor forward(const torch::Tensor &input) { return SequentialImpl::forward(input); }
+  using SequentialImpl::SequentialImpl;
+  torch::Tensor forward(const torch::Tensor &input);
 };
 TORCH_MODULE(Chain);
 
-enum class Activation { kNone, kReLU, kReLU6, kHardswish, kSiLU };
+// torch::nn::Conv2d, with the engine's own kernel where FastKernels allow it.
+class ConvolutionImpl : public torch::nn::Conv2dImpl {
+ public:
+  using Conv2dImpl::Conv2dImpl;
+  torch::Tensor forward(const torch::Tensor &input);
+};
+TORCH_MODULE(Convolution);
 
 // Works in place.
 torch::Tensor Activate(Activation activation, torch::Tensor input);
@@ -29,11 +39,17 @@ torch::Tensor Activate(Activation activation, torch::Tensor input);
 class ActivationLayer : public torch::nn::Module {
  public:
   explicit ActivationLayer(Activation activation) : activation_(activation) {}
+  Activation activation() const { return activation_; }
   torch::Tensor forward(torch::Tensor input) { return Activate(activation_, std::move(input)); }
 
  private:
   Activation activation_;
 };
+
+// activation(norm(input) + residual); `residual` may be undefined. With the engine's own kernel while training where
+// FastKernels allow it.
+torch::Tensor NormActivate(torch::nn::BatchNorm2dImpl *norm, const torch::Tensor &input, Activation activation,
+                           const torch::Tensor &residual = {});
 
 struct ConvolutionShape {
   int64_t in = 0, out = 0;

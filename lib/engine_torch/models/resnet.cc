@@ -15,8 +15,8 @@ namespace {
 
 namespace nn = torch::nn;
 
-nn::Conv2d Convolution(int64_t in, int64_t out, int64_t kernel, int64_t stride) {
-  return nn::Conv2d(nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
+Convolution MakeConvolution(int64_t in, int64_t out, int64_t kernel, int64_t stride) {
+  return Convolution(nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
 }
 
 // One residual block. `kKernels` are its convolutions' sizes; the output has `kExpansion` times the block's width.
@@ -26,7 +26,7 @@ class Block : public nn::Module {
  public:
   static constexpr int64_t kOutput = kExpansion;
 
-  Block(int64_t in, int64_t width, int64_t stride, nn::Sequential shortcut) {
+  Block(int64_t in, int64_t width, int64_t stride, Chain shortcut) {
     constexpr bool kBottleneck = kLayers == 3;
     for (size_t i = 0; i < kLayers; ++i) {
       const int64_t from = i == 0 ? in : width;
@@ -34,7 +34,7 @@ class Block : public nn::Module {
       const int64_t kernel = kBottleneck && i != 1 ? 1 : 3;
       const bool strided = i == (kBottleneck ? 1 : 0);
       const std::string number = std::to_string(i + 1);
-      convolutions_[i] = register_module("conv" + number, Convolution(from, to, kernel, strided ? stride : 1));
+      convolutions_[i] = register_module("conv" + number, MakeConvolution(from, to, kernel, strided ? stride : 1));
       norms_[i] = register_module("bn" + number, nn::BatchNorm2d(to));
     }
     if (!shortcut.is_empty()) shortcut_ = register_module("downsample", shortcut);
@@ -42,18 +42,17 @@ class Block : public nn::Module {
 
   torch::Tensor forward(const torch::Tensor &input) {
     torch::Tensor output = input;
-    for (size_t i = 0; i < kLayers; ++i) {
-      output = norms_[i]->forward(convolutions_[i]->forward(output));
-      if (i + 1 < kLayers) output.relu_();
+    for (size_t i = 0; i + 1 < kLayers; ++i) {
+      output = NormActivate(norms_[i].get(), convolutions_[i]->forward(output), Activation::kReLU);
     }
-    output += shortcut_.is_empty() ? input : shortcut_->forward(input);
-    return output.relu_();
+    return NormActivate(norms_.back().get(), convolutions_.back()->forward(output), Activation::kReLU,
+                        shortcut_.is_empty() ? input : shortcut_->forward(input));
   }
 
  private:
-  std::array<nn::Conv2d, kLayers> convolutions_ = Empty<nn::Conv2d>();
+  std::array<Convolution, kLayers> convolutions_ = Empty<Convolution>();
   std::array<nn::BatchNorm2d, kLayers> norms_ = Empty<nn::BatchNorm2d>();
-  nn::Sequential shortcut_ = nullptr;
+  Chain shortcut_ = nullptr;
 
   template <typename Layer>
   static std::array<Layer, kLayers> Empty() {
@@ -86,7 +85,7 @@ class ResNet : public ImageClassifier {
   }
 
   torch::Tensor features(const torch::Tensor &images) override {
-    torch::Tensor x = bn1_->forward(conv1_->forward(images)).relu_();
+    torch::Tensor x = NormActivate(bn1_.get(), conv1_->forward(images), Activation::kReLU);
     x = torch::max_pool2d(x, 3, 2, 1);
     for (nn::Sequential &layer : layers_) x = layer->forward(x);
     return torch::adaptive_avg_pool2d(x, {1, 1}).flatten(1);
@@ -97,8 +96,8 @@ class ResNet : public ImageClassifier {
  private:
   static nn::Sequential MakeLayer(int64_t in, int64_t width, int blocks, int64_t stride) {
     const int64_t out = width * BlockType::kOutput;
-    nn::Sequential shortcut = nullptr;
-    if (stride != 1 || in != out) shortcut = nn::Sequential(Convolution(in, out, 1, stride), nn::BatchNorm2d(out));
+    Chain shortcut = nullptr;
+    if (stride != 1 || in != out) shortcut = Chain(MakeConvolution(in, out, 1, stride), nn::BatchNorm2d(out));
     nn::Sequential layer;
     layer->push_back(std::make_shared<BlockType>(in, width, stride, shortcut));
     for (int i = 1; i < blocks; ++i) layer->push_back(std::make_shared<BlockType>(out, width, 1, nullptr));

@@ -9,6 +9,8 @@
 
 #include <span>
 
+#include "engine_torch/models/layers.h"
+
 namespace trainyard {
 namespace {
 
@@ -19,7 +21,7 @@ class Fire : public nn::Module {
   Fire(int64_t in, int64_t squeeze, int64_t expand) {
     squeeze_ = register_module("squeeze", nn::Conv2d(nn::Conv2dOptions(in, squeeze, 1)));
     expand1x1_ = register_module("expand1x1", nn::Conv2d(nn::Conv2dOptions(squeeze, expand, 1)));
-    expand3x3_ = register_module("expand3x3", nn::Conv2d(nn::Conv2dOptions(squeeze, expand, 3).padding(1)));
+    expand3x3_ = register_module("expand3x3", Convolution(nn::Conv2dOptions(squeeze, expand, 3).padding(1)));
   }
 
   torch::Tensor forward(const torch::Tensor &input) {
@@ -30,7 +32,7 @@ class Fire : public nn::Module {
  private:
   nn::Conv2d squeeze_ = nullptr;
   nn::Conv2d expand1x1_ = nullptr;
-  nn::Conv2d expand3x3_ = nullptr;
+  Convolution expand3x3_ = nullptr;
 };
 
 // A Fire's channels; both 0: pooling.

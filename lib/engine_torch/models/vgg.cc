@@ -27,7 +27,7 @@ Chain Features(std::span<const int64_t> widths) {
       features->push_back(nn::MaxPool2d(nn::MaxPool2dOptions(2).stride(2)));
       continue;
     }
-    features->push_back(nn::Conv2d(nn::Conv2dOptions(in, width, 3).padding(1)));
+    features->push_back(Convolution(nn::Conv2dOptions(in, width, 3).padding(1)));
     features->push_back(nn::BatchNorm2d(width));
     features->push_back(ActivationLayer(Activation::kReLU));
     in = width;

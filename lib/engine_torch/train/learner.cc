@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine_torch/kernels/fast_kernels.h"
+
 namespace trainyard {
 namespace {
 
@@ -24,6 +26,7 @@ Learner::Learner(std::shared_ptr<ImageClassifier> model, const TrainSettings &se
     : model_(std::move(model)),
       input_(input),
       skip_(settings.nan_policy == NanPolicy::kSkip),
+      fast_kernels_(settings.fast_kernels),
       clip_norm_(settings.clip_norm),
       clip_value_(settings.clip_value),
       loss_(settings.loss, class_images, model_->parameters().front().device()),
@@ -36,6 +39,12 @@ Learner::Learner(std::shared_ptr<ImageClassifier> model, const TrainSettings &se
     buffers_.push_back(buffer);
     buffers_before_.push_back(buffer.clone());
   }
+}
+
+// Of a step: LibTorch's kernels or the engine's.
+at::Tensor Learner::TrainLogits(const at::Tensor &inputs) const {
+  const FastKernels kernels(fast_kernels_);
+  return Logits(inputs);
 }
 
 at::Tensor Learner::Logits(const at::Tensor &inputs) const {
@@ -66,7 +75,7 @@ Learner::Outcome Learner::Gradients(const at::Tensor &inputs, const at::Tensor &
   for (int64_t first = 0; first < images; first += part) {
     const int64_t count = std::min(part, images - first);
     const at::Tensor part_targets = targets.narrow(0, first, count);
-    const at::Tensor logits = Logits(inputs.narrow(0, first, count));
+    const at::Tensor logits = TrainLogits(inputs.narrow(0, first, count));
     const at::Tensor loss = loss_.Sum(logits, part_targets) / weight;
     loss.backward();
     const at::Tensor correct = loss_.Correct(logits.detach(), part_targets);

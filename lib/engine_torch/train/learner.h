@@ -47,12 +47,14 @@ class Learner {
 
  private:
   Outcome Gradients(const at::Tensor &inputs, const at::Tensor &targets, uint64_t seed);
+  at::Tensor TrainLogits(const at::Tensor &inputs) const;
   bool Shrink(int64_t images);
   void RestoreBuffers();
 
   const std::shared_ptr<ImageClassifier> model_;
   const Input input_;
   const bool skip_;
+  const bool fast_kernels_;
   const double clip_norm_, clip_value_;
   const Loss loss_;
   const std::unique_ptr<Optimizer> optimizer_;

@@ -71,6 +71,7 @@ void ReadTraining(const TrainConfig &config, TrainSettings *out) {
   out->evaluate_batch_size = config.GetInteger("evaluate.batch_size");
   out->seed = static_cast<uint64_t>(config.GetInteger("train.seed"));
   out->nan_policy = Choice<NanPolicy>(config, "train.nan_policy");
+  out->fast_kernels = config.GetBool("train.fast_kernels");
   out->clip_norm = config.GetNumber("train.clip_norm");
   out->clip_value = config.GetNumber("train.clip_value");
   out->ema_decay = config.GetNumber("train.ema_decay");

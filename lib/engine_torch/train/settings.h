@@ -86,6 +86,7 @@ struct TrainSettings {
   int64_t evaluate_batch_size = 0;
   uint64_t seed = 0;
   NanPolicy nan_policy = NanPolicy::kFail;
+  bool fast_kernels = true;
   double clip_norm = 0;
   double clip_value = 0;
   double ema_decay = 0;
