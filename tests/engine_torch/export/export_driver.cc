@@ -14,7 +14,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <deque>
 #include <fstream>
 
 #include "engine_torch/export/export_onnx.h"
@@ -22,6 +21,7 @@
 #include "engine_torch/image/transforms.h"
 #include "engine_torch/models/load.h"
 #include "engine_torch/models/registry.h"
+#include "engine_torch/tensor_output.h"
 #include "engine_torch/weights/safetensors.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -31,23 +31,7 @@ namespace {
 
 using namespace trainyard;
 
-class Output {
- public:
-  void Add(const std::string &name, const torch::Tensor &tensor) {
-    const bool bytes = tensor.scalar_type() == torch::kUInt8;
-    kept_.push_back(tensor.detach().to(bytes ? torch::kUInt8 : torch::kFloat32).contiguous());
-    NamedTensor &entry = tensors_.emplace_back();
-    entry.name = name;
-    entry.dtype = bytes ? DType::kUInt8 : DType::kFloat32;
-    entry.shape = kept_.back().sizes().vec();
-    entry.data = {static_cast<const std::byte *>(kept_.back().const_data_ptr()), kept_.back().nbytes()};
-  }
-  void Write(const char *path) const { WriteSafetensors(path, tensors_); }
-
- private:
-  std::deque<torch::Tensor> kept_;
-  std::vector<NamedTensor> tensors_;
-};
+using testing::TensorOutput;
 
 void Make(const std::string &name, int side, int classes, const std::string &directory) {
   const torch::NoGradGuard no_grad;
@@ -95,7 +79,7 @@ void Logits(const char *model, const char *inputs, const char *out) {
   const torch::NoGradGuard no_grad;
   const ExportSource source = OpenExportSource(model);
   const TensorFile file = OpenWeights(inputs);
-  Output output;
+  TensorOutput output;
   for (const NamedTensor &tensor : file.tensors) {
     const torch::Tensor images = torch::from_blob(const_cast<std::byte *>(tensor.data.data()), tensor.shape).clone();
     output.Add(tensor.name, source.forward(images).toTensor());
@@ -116,7 +100,7 @@ void Image(const char *model, const char *path, const char *out) {
   transformer.LoadEval(path, floats.mutable_data_ptr<float>());
   const torch::Tensor pixels = torch::empty({1, config.crop, config.crop, 3}, torch::kUInt8);
   std::memcpy(pixels.data_ptr(), transformer.EvalPixels(image::DecodeImageFile(path)), pixels.nbytes());
-  Output output;
+  TensorOutput output;
   output.Add("pixels", pixels);
   output.Add("logits", source.forward(floats).toTensor());
   output.Write(out);

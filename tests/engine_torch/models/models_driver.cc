@@ -10,37 +10,13 @@
 #include <torch/utils.h>
 
 #include <cstdio>
-#include <deque>
 
 #include "engine_torch/models/load.h"
-#include "engine_torch/weights/safetensors.h"
+#include "engine_torch/tensor_output.h"
 
 namespace {
 
 using trainyard::ImageClassifier;
-using trainyard::NamedTensor;
-
-class Output {
- public:
-  void Add(const std::string &name, const torch::Tensor &tensor) {
-    kept_.push_back(tensor.detach().to(torch::kFloat32).contiguous());
-    NamedTensor &entry = tensors_.emplace_back();
-    entry.name = name;
-    entry.shape = kept_.back().sizes().vec();
-    entry.data = {static_cast<const std::byte *>(kept_.back().const_data_ptr()), kept_.back().nbytes()};
-  }
-  void Write(const char *path) const { WriteSafetensors(path, tensors_); }
-
- private:
-  std::deque<torch::Tensor> kept_;
-  std::vector<NamedTensor> tensors_;
-};
-
-torch::Tensor ReadImages(const char *path) {
-  const trainyard::TensorFile file = trainyard::OpenWeights(path);
-  const NamedTensor &images = file.tensors.at(0);
-  return torch::from_blob(const_cast<std::byte *>(images.data.data()), images.shape).clone();
-}
 
 std::shared_ptr<ImageClassifier> Load(const char *name, int64_t classes, const char *weights) {
   const std::shared_ptr<ImageClassifier> model = trainyard::MakeModel(name, classes);
@@ -52,8 +28,8 @@ std::shared_ptr<ImageClassifier> Load(const char *name, int64_t classes, const c
 
 void Run(const char *name, int64_t classes, const char *weights, const char *images_path, const char *out) {
   const std::shared_ptr<ImageClassifier> model = Load(name, classes, weights);
-  const torch::Tensor images = ReadImages(images_path);
-  Output output;
+  const torch::Tensor images = trainyard::testing::FirstTensorOf(images_path);
+  trainyard::testing::TensorOutput output;
   model->eval();
   {
     const torch::NoGradGuard no_grad;

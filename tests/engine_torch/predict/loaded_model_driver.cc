@@ -1,7 +1,7 @@
 // For loaded_model_parity.py. On failure "error <status> <message>", exit status 1.
-//   loaded_model_driver run <model> <images.safetensors> <out.safetensors>   "logits" and "probabilities" of float
-//   images loaded_model_driver export <model> <format> <out> loaded_model_driver traced <model> why a TorchScript
-//   module cannot be trained
+//   loaded_model_driver run <model> <images> <out>       "logits" and "probabilities" of float images, all .safetensors
+//   loaded_model_driver export <model> <format> <out>
+//   loaded_model_driver traced <model>                   why a TorchScript module cannot be trained
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
@@ -12,27 +12,15 @@
 #include "engine_torch/models/script_model.h"
 #include "engine_torch/predict/loaded_model.h"
 #include "engine_torch/predict/predictor.h"
-#include "engine_torch/weights/safetensors.h"
+#include "engine_torch/tensor_output.h"
 #include "util/error.h"
 
 namespace {
 
-using trainyard::NamedTensor;
-
-NamedTensor Floats(const char *name, const at::Tensor &tensor) {
-  return {name,
-          trainyard::DType::kFloat32,
-          tensor.sizes().vec(),
-          {},
-          {static_cast<const std::byte *>(tensor.const_data_ptr()), tensor.nbytes()}};
-}
-
 void Run(const char *model, const char *images_path, const char *out) {
   const c10::InferenceMode guard;
-  const trainyard::TensorFile file = trainyard::OpenWeights(images_path);
-  std::vector<int64_t> shape = file.tensors.at(0).shape;
-  const at::Tensor images =
-      at::from_blob(const_cast<std::byte *>(file.tensors[0].data.data()), shape, at::TensorOptions(at::kFloat)).clone();
+  const at::Tensor images = trainyard::testing::FirstTensorOf(images_path);
+  std::vector<int64_t> shape = images.sizes().vec();
   const at::Tensor logits = trainyard::LoadedModel(model, c10::kCPU).Logits(images).contiguous();
   const trainyard::Predictor predictor(model, "cpu");
   const at::Tensor probabilities = at::empty_like(logits);
@@ -43,8 +31,10 @@ void Run(const char *model, const char *images_path, const char *out) {
   input.dtype = {kDLFloat, 32, 1};
   input.shape = shape.data();
   predictor.Tensor(input, probabilities.mutable_data_ptr<float>(), static_cast<size_t>(probabilities.numel()));
-  const std::vector<NamedTensor> tensors = {Floats("logits", logits), Floats("probabilities", probabilities)};
-  WriteSafetensors(out, tensors);
+  trainyard::testing::TensorOutput output;
+  output.Add("logits", logits);
+  output.Add("probabilities", probabilities);
+  output.Write(out);
   std::printf("classes");
   for (const std::string &name : predictor.classes()) std::printf(" %s", name.c_str());
   std::printf("\n");
