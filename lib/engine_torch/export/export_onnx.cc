@@ -25,9 +25,6 @@ namespace trainyard {
 namespace {
 
 constexpr const char *kBatch = "batch";
-constexpr int64_t kDefaultSide = 224;
-constexpr std::array<float, 3> kImageNetMean = {0.485f, 0.456f, 0.406f};
-constexpr std::array<float, 3> kImageNetStd = {0.229f, 0.224f, 0.225f};
 
 at::ScalarType TypeNamed(const std::string &name) {
   const std::vector<std::pair<std::string, at::ScalarType>> known = {{"float32", at::kFloat},
@@ -76,14 +73,14 @@ class Export {
   Export(const ExportSource &source, const OnnxOptions &options) : source_(source), options_(options) {
     shape_ = options.input_shape;
     if (shape_.empty()) {
-      const int64_t side = source.description ? source.description->crop : kDefaultSide;
+      const int64_t side = source.model.description.crop;
       shape_ = {3, side, side};
     }
-    mean_ = options.mean.value_or(source.description ? source.description->mean : kImageNetMean);
-    std_ = options.std.value_or(source.description ? source.description->std : kImageNetStd);
-    classes_ = options.classes.empty() && source.description ? source.description->classes : options.classes;
-    const bool image = shape_.size() == 3 && shape_[0] == 3 && options.input_type == at::kFloat;
-    if (options.preprocessing && !image) {
+    mean_ = options.mean.value_or(source.model.description.mean);
+    std_ = options.std.value_or(source.model.description.std);
+    classes_ = options.classes.empty() ? source.model.description.classes : options.classes;
+    takes_images_ = shape_.size() == 3 && shape_[0] == 3 && options.input_type == at::kFloat;
+    if (options.preprocessing && !takes_images_) {
       throw Error::InvalidArgument(
           "options.preprocessing is for images: it needs an input of [3, height, width] float32, and this one is " +
               ShapeText(shape_),
@@ -92,7 +89,7 @@ class Export {
   }
 
   onnx::Model Run() {
-    const std::string input = options_.preprocessing || !source_.is_script ? "images" : "input";
+    const std::string input = options_.preprocessing || !source_.is_script() ? "images" : "input";
     const onnx::TracedModel trace = TraceModel();
     onnx::GraphBuilder graph(options_.opset, input, source_.state);
     std::vector<std::string> outputs =
@@ -100,7 +97,7 @@ class Export {
     CheckClasses(trace);
     if (options_.softmax) outputs[0] = AddSoftmax(&graph, trace, outputs[0]);
     onnx::Model model;
-    const std::string name = options_.softmax ? "probabilities" : source_.is_script ? "output" : "logits";
+    const std::string name = options_.softmax ? "probabilities" : source_.is_script() ? "output" : "logits";
     for (size_t i = 0; i < outputs.size(); ++i) {
       outputs[i] = graph.NameOutput(outputs[i], i == 0 ? name : name + "_" + std::to_string(i));
       model.outputs.push_back({outputs[i], onnx::DataTypeOf(trace.TypeOf(trace.outputs()[i])),
@@ -110,7 +107,7 @@ class Export {
     graph.Finish(outputs, &model);
     model.producer = "trainyard";
     model.producer_version = BuildId();
-    model.graph_name = source_.architecture.empty() ? "model" : source_.architecture;
+    model.graph_name = source_.is_script() ? "model" : source_.model.description.architecture;
     AddMetadata(&model);
     return model;
   }
@@ -122,7 +119,7 @@ class Export {
     request.input_shape = shape_;
     request.input_type = options_.input_type;
     if (!options_.dynamic_batch) request.batch_size = options_.batch_size;
-    request.is_script = source_.is_script;
+    request.is_script = source_.is_script();
     try {
       return onnx::Trace(request);
     } catch (const Error &) {
@@ -162,6 +159,7 @@ class Export {
     if (classes_.empty()) return;
     const onnx::Shape shape = trace.ShapeOf(trace.outputs()[0]);
     const int64_t count = shape.empty() ? 0 : shape.back().first;
+    if (options_.classes.empty()) return source_.model.CheckClasses(count);
     if (count == static_cast<int64_t>(classes_.size())) return;
     throw Error::InvalidArgument("options.classes names " + std::to_string(classes_.size()) +
                                      " classes, and the model tells " + std::to_string(count) + " apart",
@@ -198,15 +196,14 @@ class Export {
   }
 
   void AddMetadata(onnx::Model *model) const {
-    if (!source_.is_script) {
-      model->metadata.emplace_back("task", "image_classification");
-      model->metadata.emplace_back("architecture", source_.architecture);
-    }
+    const ModelDescription *description = source_.description();
+    if (!source_.is_script() || description != nullptr) model->metadata.emplace_back("task", "image_classification");
+    if (!source_.is_script()) model->metadata.emplace_back("architecture", source_.model.description.architecture);
     if (!classes_.empty()) model->metadata.emplace_back("classes", Json(classes_).Dump());
-    if (!options_.preprocessing && !source_.description) return;
-    ModelDescription facts = source_.description.value_or(ModelDescription());
+    if (!options_.preprocessing && (description == nullptr || !takes_images_)) return;
+    ModelDescription facts = source_.model.description;
     facts.crop = static_cast<int>(shape_[1]);
-    if (!source_.description) facts.resize = facts.crop;
+    if (description == nullptr) facts.resize = facts.crop;
     facts.mean = mean_;
     facts.std = std_;
     Json preprocessing = PreprocessingJson(facts);
@@ -217,6 +214,7 @@ class Export {
   const ExportSource &source_;
   const OnnxOptions &options_;
   std::vector<int64_t> shape_;  // of one input of the model
+  bool takes_images_ = false;
   std::array<float, 3> mean_, std_;
   std::vector<std::string> classes_;
 };
@@ -252,7 +250,7 @@ OnnxOptions OnnxOptions::Parse(std::string_view text) {
   if (json.Has("input_type")) options.input_type = TypeNamed(json.GetString("input_type"));
   options.mean = Channels(json, "mean");
   options.std = Channels(json, "std");
-  for (const float value : options.std.value_or(kImageNetStd)) {
+  for (const float value : options.std.value_or(ModelDescription().std)) {
     if (!(value > 0)) throw Error::InvalidArgument("options.std must have numbers above 0", {{"key", "std"}});
   }
   options.classes = json.GetStringList("classes");

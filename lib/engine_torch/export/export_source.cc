@@ -1,29 +1,18 @@
 #include "engine_torch/export/export_source.h"
 
 #include <torch/csrc/jit/api/function_impl.h>
-#include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/passes/constant_propagation.h>
-#include <torch/csrc/jit/serialization/import.h>
 
-#include "engine_torch/models/load.h"
-#include "engine_torch/weights/torch_file.h"
 #include "util/error.h"
-#include "util/fs.h"
 
 namespace trainyard {
 namespace {
 
-ExportSource SourceOf(const std::shared_ptr<ImageClassifier> &model) {
-  model->eval();
-  ExportSource source;
-  source.architecture = model->name();
-  for (const auto &parameter : model->named_parameters()) {
-    parameter.value().set_requires_grad(false);
-    source.state.emplace_back(parameter.key(), parameter.value());
-  }
-  for (const auto &buffer : model->named_buffers()) source.state.emplace_back(buffer.key(), buffer.value());
-  source.forward = [model](const at::Tensor &images) { return c10::IValue(model->forward(images)); };
-  return source;
+void AddNative(const std::shared_ptr<ImageClassifier> &model, ExportSource *source) {
+  for (const auto &parameter : model->named_parameters())
+    source->state.emplace_back(parameter.key(), parameter.value());
+  for (const auto &buffer : model->named_buffers()) source->state.emplace_back(buffer.key(), buffer.value());
+  source->forward = [model](const at::Tensor &images) { return c10::IValue(model->forward(images)); };
 }
 
 // torch.tensor([...]) in a program writes its numbers past the tracer: such tensors become constants before.
@@ -39,50 +28,43 @@ void FoldConstants(const torch::jit::Module &module) {
   }
 }
 
-ExportSource OpenScript(const std::string &path) {
-  auto module = std::make_shared<torch::jit::Module>(torch::jit::load(path, c10::kCPU));
-  module->eval();
-  FoldConstants(*module);
-  ExportSource source;
-  source.is_script = true;
-  for (const auto &parameter : module->named_parameters()) {
-    parameter.value.set_requires_grad(false);
-    source.state.emplace_back(parameter.name, parameter.value);
-  }
-  for (const auto &buffer : module->named_buffers()) source.state.emplace_back(buffer.name, buffer.value);
-  if (!module->find_method("forward")) {
+// Throws kUnsupported unless forward() takes one tensor.
+void CheckForward(const torch::jit::Module &module, const std::string &path) {
+  if (!module.find_method("forward")) {
     throw Error(Status::kUnsupported, "'" + path + "' has no method 'forward': export a module that can be called",
                 {{"path", path}});
   }
-  const size_t inputs = module->get_method("forward").function().getSchema().arguments().size() - 1;
-  const size_t needed = [&] {
-    size_t count = 0;
-    for (const auto &argument : module->get_method("forward").function().getSchema().arguments())
-      count += argument.default_value() ? 0 : 1;
-    return count - 1;
-  }();
-  if (inputs < 1 || needed > 1) {
-    throw Error(Status::kUnsupported,
-                "'" + path + "' takes " + std::to_string(needed) +
-                    " inputs, and models of one are exported: wrap it in a module that takes one tensor",
-                {{"path", path}});
-  }
-  source.forward = [module](const at::Tensor &images) { return module->forward({images}); };
-  return source;
+  const auto &arguments = module.get_method("forward").function().getSchema().arguments();
+  size_t needed = 0;
+  for (const auto &argument : arguments) needed += argument.default_value() ? 0 : 1;
+  --needed;  // self
+  if (arguments.size() > 1 && needed <= 1) return;
+  throw Error(Status::kUnsupported,
+              "'" + path + "' takes " + std::to_string(needed) +
+                  " inputs, and models of one are exported: wrap it in a module that takes one tensor",
+              {{"path", path}});
+}
+
+void AddScript(const torch::jit::Module &script, const std::string &path, ExportSource *source) {
+  CheckForward(script, path);
+  FoldConstants(script);
+  for (const auto &parameter : script.named_parameters()) source->state.emplace_back(parameter.name, parameter.value);
+  for (const auto &buffer : script.named_buffers()) source->state.emplace_back(buffer.name, buffer.value);
+  const auto module = std::make_shared<torch::jit::Module>(script);  // forward() is not const
+  source->forward = [module](const at::Tensor &images) { return module->forward({images}); };
 }
 
 }  // namespace
 
 ExportSource OpenExportSource(const std::string &path) {
-  const bool described = PathExists(JoinPath(IsDirectory(path) ? path : ParentPath(path), kModelFile));
-  const std::string name = BaseName(path);
-  if (IsDirectory(path) || !PathExists(path) || name == kModelFile || (name == kWeightsFile && described)) {
-    const ModelDescription description = ReadModelDescription(path);
-    ExportSource source = SourceOf(ReadModel(path, description));
-    source.description = description;
-    return source;
+  ExportSource source;
+  source.model = OpenModel(path);
+  if (source.is_script()) {
+    AddScript(*source.model.script, source.model.weights, &source);
+  } else {
+    AddNative(source.model.native, &source);
   }
-  return IsTorchScript(path) ? OpenScript(path) : SourceOf(ModelOf(OpenWeights(path)));
+  return source;
 }
 
 }  // namespace trainyard

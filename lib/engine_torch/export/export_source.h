@@ -4,29 +4,27 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine_torch/export/trace.h"
-#include "engine_torch/train/model_files.h"
+#include "engine_torch/train/opened_model.h"
 
 namespace trainyard {
 
 struct ExportSource {
+  OpenedModel model;
   onnx::Forward forward;
   std::vector<std::pair<std::string, at::Tensor>> state;  // parameters and buffers by their names, on the CPU
-  bool is_script = false;
-  std::string architecture;                     // empty for TorchScript
-  std::optional<ModelDescription> description;  // of what a training job wrote
+
+  bool is_script() const { return model.script.has_value(); }
+  // Of the model.json beside the file; null when there is none.
+  const ModelDescription *description() const { return model.described ? &model.description : nullptr; }
 };
 
-// `path`: a directory with model.json and model.safetensors, or either file; a .safetensors file or what torch.save
-// wrote of an architecture that the library knows (a state dict, a checkpoint, a whole module); or what torch.jit.save
-// wrote. A TorchScript archive is a program: its code runs. Throws what reading models and weights throws, and
-// kUnsupported for weights of an architecture that is not known.
+// `path`: see OpenModel(). Throws what that throws, and kUnsupported for a TorchScript module that does not take one
+// tensor.
 ExportSource OpenExportSource(const std::string &path);
 
 }  // namespace trainyard

@@ -91,10 +91,10 @@ void Image(const char *model, const char *path, const char *out) {
   const torch::NoGradGuard no_grad;
   const ExportSource source = OpenExportSource(model);
   image::TransformConfig config;
-  config.resize = source.description->resize;
-  config.crop = source.description->crop;
-  config.mean = source.description->mean;
-  config.std = source.description->std;
+  config.resize = source.model.description.resize;
+  config.crop = source.model.description.crop;
+  config.mean = source.model.description.mean;
+  config.std = source.model.description.std;
   image::Transformer transformer(config);
   const torch::Tensor floats = torch::empty({1, 3, config.crop, config.crop});
   transformer.LoadEval(path, floats.mutable_data_ptr<float>());

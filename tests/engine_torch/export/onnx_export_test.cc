@@ -10,6 +10,7 @@
 #include "engine_torch/models/load.h"
 #include "engine_torch/models/registry.h"
 #include "engine_torch/weights/expect_error.h"
+#include "engine_torch/weights/file_builders.h"
 #include "util/json.h"
 
 namespace trainyard {
@@ -132,6 +133,45 @@ TEST_F(ExportTest, TorchScriptIsTraced) {
   EXPECT_THAT(file.Operators(), ElementsAre("Mul", "Flatten", "Slice", "ReduceSum"));
   EXPECT_EQ(file.initializers.count("scale"), 1u);
   EXPECT_TRUE(file.metadata.empty());
+}
+
+// What a model.json says of a file beside it holds for export as for prediction.
+TEST_F(ExportTest, TorchScriptKeepsTheClassesOfTheModelJsonBesideIt) {
+  const std::string script = MakeScript(R"(
+    def forward(self, x):
+        return x.mean([2, 3]) * self.scale
+  )");
+  WriteFileAtomic(At("model.json"), R"({"schema_version": 1, "task": "image_classification", "weights": "script.pt",
+      "classes": ["ants", "bees", "wasps"],
+      "preprocessing": {"resize": 40, "crop": 32, "mean": [0.5, 0.4, 0.3], "std": [0.25, 0.5, 1]}})");
+  for (const std::string &path : {script, directory_.path(), At("model.json")}) {
+    const OnnxFile file = Export(path);
+    EXPECT_THAT(file.inputs, ElementsAre("input 1 batch,3,32,32")) << path;
+    EXPECT_EQ(file.metadata.at("task"), "image_classification");
+    EXPECT_EQ(file.metadata.at("classes"), R"(["ants","bees","wasps"])");
+    const Json preprocessing = Json::Parse(file.metadata.at("preprocessing"), "preprocessing");
+    EXPECT_EQ(preprocessing.GetInt64("resize"), 40);
+    EXPECT_EQ(preprocessing.Get("mean").AsDoubleList(), (std::vector<double>{0.5, 0.4, 0.3}));
+    EXPECT_EQ(file.metadata.count("architecture"), 0u);
+  }
+  EXPECT_EQ(Export(script, R"({"classes": ["a", "b", "c"]})").metadata.at("classes"), R"(["a","b","c"])");
+}
+
+TEST_F(ExportTest, AModelJsonOfOtherClassesIsRefused) {
+  const std::string script = MakeScript("def forward(self, x):\n    return x.flatten(1)\n");
+  WriteFileAtomic(At("model.json"),
+                  R"({"schema_version": 1, "task": "image_classification", "classes": ["ants", "bees", "wasps"]})");
+  EXPECT_ERROR(Status::kInvalidArgument, Export(script, R"({"input_shape": [2]})"), "tells 2 classes apart",
+               "model.json beside it names 3");
+  // An input that is no image has no preprocessing.
+  const OnnxFile file = Export(script, R"({"input_shape": [3]})");
+  EXPECT_EQ(file.metadata.at("classes"), R"(["ants","bees","wasps"])");
+  EXPECT_EQ(file.metadata.count("preprocessing"), 0u);
+}
+
+TEST_F(ExportTest, TorchScriptThatCannotBeLoadedNamesTheFile) {
+  WriteFileAtomic(At("net.pt"), testing::ScriptZip(testing::ScriptModule()));  // its code is no code
+  EXPECT_ERROR(Status::kCorrupt, OpenExportSource(At("net.pt")), "net.pt", "cannot be loaded as TorchScript");
 }
 
 TEST_F(ExportTest, WhatDependsOnTheBatchIsComputed) {
