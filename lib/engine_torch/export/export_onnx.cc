@@ -92,8 +92,10 @@ class Export {
     const std::string input = options_.preprocessing || !source_.is_script() ? "images" : "input";
     const onnx::TracedModel trace = TraceModel();
     onnx::GraphBuilder graph(options_.opset, input, source_.state);
-    std::vector<std::string> outputs =
+    onnx::Lowered lowered =
         onnx::Lower(trace, options_.preprocessing ? AddPreprocessing(&graph, input) : input, &graph);
+    operators_ = std::move(lowered.operators);
+    std::vector<std::string> &outputs = lowered.outputs;
     CheckClasses(trace);
     if (options_.softmax) outputs[0] = AddSoftmax(&graph, trace, outputs[0]);
     onnx::Model model;
@@ -111,6 +113,7 @@ class Export {
     AddMetadata(&model);
     return model;
   }
+  const std::set<std::string> &operators() const { return operators_; }
 
  private:
   onnx::TracedModel TraceModel() const {
@@ -217,6 +220,7 @@ class Export {
   bool takes_images_ = false;
   std::array<float, 3> mean_, std_;
   std::vector<std::string> classes_;
+  std::set<std::string> operators_;
 };
 
 }  // namespace
@@ -257,14 +261,16 @@ OnnxOptions OnnxOptions::Parse(std::string_view text) {
   return options;
 }
 
-void ExportOnnx(const ExportSource &source, const OnnxOptions &options, const std::string &path) {
+std::set<std::string> ExportOnnx(const ExportSource &source, const OnnxOptions &options, const std::string &path) {
   const std::string directory = ParentPath(path);
   if (!IsDirectory(directory))
     throw Error::NotFound("no directory '" + directory + "' to write '" + path + "' to: make it first",
                           {{"path", path}});
   if (IsDirectory(path))
     throw Error::InvalidArgument("'" + path + "' is a directory: name a file in it", {{"path", path}});
-  onnx::WriteModel(Export(source, options).Run(), path);
+  Export exported(source, options);
+  onnx::WriteModel(exported.Run(), path);
+  return exported.operators();
 }
 
 }  // namespace trainyard

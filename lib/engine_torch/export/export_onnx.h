@@ -6,6 +6,7 @@
 
 #include <array>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,8 +31,9 @@ struct OnnxOptions {
   static OnnxOptions Parse(std::string_view json);
 };
 
-// Writes the file whole or not at all. Throws kUnsupported (what the model does cannot be exported), kInvalidArgument
-// (options that do not fit the model), and what writing throws.
-void ExportOnnx(const ExportSource &source, const OnnxOptions &options, const std::string &path);
+// Writes the file whole or not at all. Returns the operators of PyTorch that it was translated from: "aten::relu".
+// Throws kUnsupported (what the model does cannot be exported), kInvalidArgument (options that do not fit the model),
+// and what writing throws.
+std::set<std::string> ExportOnnx(const ExportSource &source, const OnnxOptions &options, const std::string &path);
 
 }  // namespace trainyard

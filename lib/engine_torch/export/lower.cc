@@ -4,6 +4,7 @@
 #include <torch/csrc/jit/ir/constants.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "engine_torch/export/operators.h"
 #include "engine_torch/export/values.h"
@@ -19,12 +20,13 @@ class Lowering {
  public:
   Lowering(const TracedModel &trace, GraphBuilder *graph) : trace_(trace), graph_(graph) {}
 
-  std::vector<std::string> Run(const std::string &input) {
+  Lowered Run(const std::string &input) {
     values_.names[trace_.graph().inputs()[0]] = input;
     for (const jit::Node *node : trace_.graph().nodes()) Visit(*node);
-    std::vector<std::string> outputs;
-    for (const jit::Value *output : trace_.outputs()) outputs.push_back(NameOfOutput(output));
-    return outputs;
+    Lowered result;
+    for (const jit::Value *output : trace_.outputs()) result.outputs.push_back(NameOfOutput(output));
+    result.operators = std::move(operators_);
+    return result;
   }
 
  private:
@@ -80,7 +82,10 @@ class Lowering {
     Operation operation(node, trace_, &values_, graph_);
     const std::string name = operation.name();
     const Operator *found = FindOperator(name);
-    if (found != nullptr && node.maybeSchema() != nullptr) return found->translate(operation, found->onnx);
+    if (found != nullptr && node.maybeSchema() != nullptr) {
+      operators_.insert(name);
+      return found->translate(operation, found->onnx);
+    }
     std::vector<std::string> known;
     for (const Operator &row : Operators()) known.emplace_back(row.name);
     const std::string nearest = NearestOf(name, known);
@@ -102,11 +107,12 @@ class Lowering {
   const TracedModel &trace_;
   GraphBuilder *graph_;
   Values values_;
+  std::set<std::string> operators_;
 };
 
 }  // namespace
 
-std::vector<std::string> Lower(const TracedModel &trace, const std::string &input, GraphBuilder *graph) {
+Lowered Lower(const TracedModel &trace, const std::string &input, GraphBuilder *graph) {
   const at::NoGradGuard no_grad;
   return Lowering(trace, graph).Run(input);
 }

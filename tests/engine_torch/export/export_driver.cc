@@ -4,7 +4,8 @@
 //   export_driver make <architecture> <side> <classes> <out directory>   a model as a training job writes it, with
 //                                                        weights and statistics that no initialisation gives
 //   export_driver batch <file>                           exports: lines of model, options, output, tab-separated; one
-//                                                        line each: "ok <seconds>" or "error <status> <message>"
+//                                                        line each: "ok <seconds> <operators that were translated>" or
+//                                                        "error <status> <message>"
 //   export_driver logits <model> <inputs> <out>          what our own model says, both .safetensors
 //   export_driver image <model> <image file> <out>       the pixels of the image pipeline, and what our own model says
 //                                                        to what the pipeline gives it
@@ -63,9 +64,12 @@ void Batch(const char *path) {
     const std::vector<std::string_view> parts = Split(line, '\t');
     const auto start = std::chrono::steady_clock::now();
     try {
-      ExportOnnx(OpenExportSource(std::string(parts.at(0))), OnnxOptions::Parse(parts.at(1)), std::string(parts.at(2)));
+      const std::set<std::string> operators = ExportOnnx(OpenExportSource(std::string(parts.at(0))),
+                                                         OnnxOptions::Parse(parts.at(1)), std::string(parts.at(2)));
       const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-      std::printf("ok %.6f\n", seconds.count());
+      std::printf("ok %.6f", seconds.count());
+      for (const std::string &name : operators) std::printf(" %s", name.c_str());
+      std::printf("\n");
     } catch (const Error &error) {
       std::printf("error %d %s\n", static_cast<int>(error.status()), error.what());
     } catch (const std::exception &error) {
