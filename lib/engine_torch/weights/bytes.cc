@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "util/fs.h"
+#include "util/text.h"
 
 namespace trainyard {
 
@@ -31,21 +32,7 @@ MappedFile::~MappedFile() {
 }
 
 std::string Printable(std::string_view text) {
-  constexpr size_t kLongest = 120;
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string result;
-  for (const char c : text.substr(0, kLongest)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7f) {
-      result += c;
-    } else {
-      result += "\\x";
-      result += kHex[byte >> 4];
-      result += kHex[byte & 15];
-    }
-  }
-  if (text.size() > kLongest) result += "...";
-  return result;
+  return PrintableLine(text, 120);
 }
 
 Error Truncated(const std::filesystem::path &path, const std::string &what, uint64_t expected, uint64_t present) {

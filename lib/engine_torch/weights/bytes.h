@@ -58,7 +58,7 @@ inline bool MultiplyAdd(uint64_t a, uint64_t b, uint64_t c, uint64_t *out) {
   return !__builtin_mul_overflow(b, c, &product) && !__builtin_add_overflow(a, product, out);
 }
 
-// Text from a file made fit for a one-line message: control and non-ASCII bytes as \xNN, cut after 120 characters.
+// Text from a file made fit for a message: one line of at most 120 bytes.
 std::string Printable(std::string_view text);
 
 // "'x.pth' is truncated: <what>: N bytes expected, M present; copy or download it again".
