@@ -395,13 +395,16 @@ TY_API ty_status ty_run_download_files(const ty_run *run, const char *prefix, co
 TY_API ty_status ty_run_upload_file(const ty_run *run, const char *name, const char *path, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Add all files of a folder to the run. Nothing is copied when one of them is there already.
+ * Add all files of a folder to the run. Nothing is copied when one of them is there already. Links to files are
+ * followed; those to directories and to nothing, pipes, sockets and devices are errors, and nothing is copied; empty
+ * directories are not copied.
  *
  * @param run   the run
  * @param name  "outputs/..." or "logs/...": the folder in the run; no ".." in it
  * @param path  the folder to copy
- * @param err   [out, optional]
- * @return TY_OK, TY_ERR_ALREADY_EXISTS, TY_ERR_NOT_FOUND, TY_ERR_NO_SPACE, TY_ERR_IO
+ * @param err   [out, optional]; details: "path"
+ * @return TY_OK, TY_ERR_ALREADY_EXISTS, TY_ERR_NOT_FOUND, TY_ERR_INVALID_ARGUMENT (such a link or pipe),
+ *         TY_ERR_NO_SPACE, TY_ERR_PERMISSION, TY_ERR_IO
  * @since 0.1
  */
 TY_API ty_status ty_run_upload_folder(const ty_run *run, const char *name, const char *path,

@@ -1,4 +1,8 @@
 // child_run.h: runs inside runs: who is whose child, what a cancel does, what is asked about all of them.
+#include <sys/stat.h>
+
+#include <filesystem>
+
 #include "capi/api.h"
 #include "util/json.h"
 
@@ -209,9 +213,23 @@ TEST_F(ChildRunTest, FoldersAndLogs) {
   EXPECT_EQ(ty_run_upload_folder(run, "outputs/folder", (directory / "folder").c_str(), err), TY_ERR_ALREADY_EXISTS);
   EXPECT_EQ(ty_run_upload_folder(run, "outputs/x", (directory / "none").c_str(), err), TY_ERR_NOT_FOUND);
   EXPECT_EQ(ty_run_upload_folder(run, "user_logs/x", (directory / "folder").c_str(), err), TY_ERR_INVALID_ARGUMENT);
+  // What would be left out is named instead, and nothing is copied.
+  const auto refused = [&](const char *part) {
+    EXPECT_EQ(ty_run_upload_folder(run, "outputs/x", (directory / "folder").c_str(), err), TY_ERR_INVALID_ARGUMENT);
+    EXPECT_NE(err.message().find(part), std::string::npos) << err.message();
+  };
+  const std::string odd = directory / "folder/odd";
+  std::filesystem::create_directory_symlink("deep", odd);
+  refused("folder/odd' is a link to a directory");
+  std::filesystem::remove(odd);
+  ASSERT_EQ(mkfifo(odd.c_str(), 0600), 0);
+  refused("folder/odd' is a pipe");
+  std::filesystem::remove(odd);
   List again;
   EXPECT_OK(ty_run_list_files(run, "outputs/", again.out(), err));
   EXPECT_EQ(again.strings().size(), 2U);
+  std::filesystem::create_symlink("a.txt", odd);
+  EXPECT_OK(ty_run_upload_folder(run, "outputs/x", (directory / "folder").c_str(), err));
   List paths;
   EXPECT_OK(ty_run_get_all_logs(run, (directory / "logs").c_str(), paths.out(), err));
   EXPECT_EQ(ReadAll(directory / "logs/user_logs/std_log.txt"), "hello\n");

@@ -2,12 +2,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <optional>
 #include <utility>
 
 #include "core/data_reference.h"
 #include "drivers/local/local_driver.h"
 #include "drivers/local/preflight.h"
+#include "drivers/local/uploads.h"
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/inside.h"
@@ -50,35 +50,6 @@ void CheckThere(const DataReference &place, const std::string &source) {
                                  {{"path", path}});
   }
   if (access(path.c_str(), R_OK) != 0) throw Error::FromErrno(errno, "read", path);
-}
-
-// Why what is at `path` cannot be uploaded as a file: `kind` is what it leads to, if anything.
-Error NoUpload(const std::string &path, bool is_link, const std::optional<FileInfo> &kind) {
-  std::string what = is_link ? "a link to nothing: remove it, or restore what it leads to" : "gone";
-  if (kind && kind->kind == FileInfo::Kind::kDirectory)
-    what = "a link to a directory: upload that directory on its own";
-  if (kind && kind->kind == FileInfo::Kind::kOther)
-    what = std::string(is_link ? "a link to " : "") + "a pipe, a socket or a device: remove it, or put a file there";
-  return Error::InvalidArgument("'" + path + "' is " + what + "; nothing was uploaded", {{"path", path}});
-}
-
-// The files below a directory, relative to it; nothing is left out.
-std::vector<std::string> UploadsIn(const std::string &directory, const std::string &below = "") {
-  std::vector<std::string> files;
-  for (const DirEntry &entry : ListDir(JoinPath(directory, below))) {
-    const std::string file = JoinPath(below, entry.name);
-    if (entry.kind == FileInfo::Kind::kDirectory) {
-      for (std::string &deeper : UploadsIn(directory, file)) files.push_back(std::move(deeper));
-      continue;
-    }
-    const std::string path = JoinPath(directory, file);
-    const auto kind = Stat(path);
-    if (!kind || kind->kind != FileInfo::Kind::kFile) {
-      throw NoUpload(path, entry.kind == FileInfo::Kind::kSymlink, kind);
-    }
-    files.push_back(file);
-  }
-  return files;
 }
 
 void CheckInside(const std::string &root, const std::string &directory) {
@@ -175,7 +146,7 @@ void LocalDriver::UploadToDatastore(const std::string &name, const std::string &
   if (!info) throw Error::NotFound("there is nothing at '" + path + "' to upload", {{"path", path}});
   std::vector<std::pair<std::string, std::string>> copies;
   if (info->kind == FileInfo::Kind::kDirectory) {
-    for (const std::string &file : UploadsIn(path)) copies.emplace_back(JoinPath(path, file), JoinPath(to, file));
+    for (const std::string &file : FilesToUpload(path)) copies.emplace_back(JoinPath(path, file), JoinPath(to, file));
   } else {
     copies.emplace_back(path, JoinPath(to, BaseName(path)));
   }

@@ -13,6 +13,7 @@
 #include "core/run_id.h"
 #include "drivers/local/event_follower.h"
 #include "drivers/local/metric_writer.h"
+#include "drivers/local/uploads.h"
 #include "drivers/run_tree.h"
 #include "store/log_tail.h"
 #include "store/prune.h"
@@ -269,7 +270,7 @@ void LocalDriver::UploadFolder(const std::string &id, const std::string &name, c
   if (info->kind != FileInfo::Kind::kDirectory) {
     throw Error::InvalidArgument("'" + path + "' is not a folder: upload it with ty_run_upload_file", {{"path", path}});
   }
-  const std::vector<std::string> tree = ListTree(path);
+  const std::vector<std::string> tree = FilesToUpload(path);
   for (const std::string &file : tree) {
     CheckFileName(file, path);
     if (!files.IsTaken(name + "/" + file)) continue;
@@ -277,10 +278,7 @@ void LocalDriver::UploadFolder(const std::string &id, const std::string &name, c
                 "run '" + id + "' has a file '" + name + "/" + file + "' already: choose another name",
                 {{"run_id", id}, {"path", name + "/" + file}});
   }
-  for (const std::string &file : tree) {
-    const auto entry = Stat(JoinPath(path, file));  // through links, as with a single file
-    if (entry && entry->kind == FileInfo::Kind::kFile) files.Upload(JoinPath(path, file), name + "/" + file);
-  }
+  for (const std::string &file : tree) files.Upload(JoinPath(path, file), name + "/" + file);
 }
 
 void LocalDriver::RestoreSnapshot(const std::string &id, const std::string &directory) {
