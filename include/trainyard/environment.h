@@ -18,11 +18,11 @@
  * variables, credentials and container options are not in it.
  *
  * All parts are kept in the workspace, in records and logs. Credentials in the URLs of images, packages, channels, a
- * Dockerfile or container arguments (user:password@, a token or signature in the query) are TY_ERR_INVALID_ARGUMENT
- * when they are set, and when a job with such an environment is submitted; "${NAME}" in the place of one is fine where
- * the tool puts a variable there. Tools read their own configuration: pip.conf, ~/.netrc, ~/.condarc, and PIP_INDEX_URL
- * in the environment of the process that submits. Variables are kept as they are: a secret one is for
- * ty_job_set_secret.
+ * Dockerfile or container arguments (user:password@, a token or signature in the query, conda's /t/TOKEN/) are
+ * TY_ERR_INVALID_ARGUMENT when they are set, and when a job with such an environment is submitted; "${NAME}" in the
+ * place of one is fine where the tool puts a variable there. Tools read their own configuration: pip.conf, ~/.netrc,
+ * ~/.condarc, and PIP_INDEX_URL in the environment of the process that submits. Variables are kept as they are: a
+ * secret one is for ty_job_set_secret.
  *
  * Threads: one thread at a time, except for calls that take `const ty_environment *`.
  */

@@ -26,26 +26,41 @@ bool IsSecretUser(std::string_view scheme, std::string_view user) {
   return !name.empty() && !IsVariable(name) && name != "git" && scheme.find("ssh") == std::string_view::npos;
 }
 
-bool IsSecretUrl(std::string_view url) {
+// Of conda's channels on servers each token counts; elsewhere "/t/" may be a directory.
+bool IsSecretUrl(std::string_view url, bool of_conda) {
+  const std::string_view token = CondaTokenOf(url);
+  const bool local = url.starts_with('/') || url.starts_with('.') || url.starts_with('~') || url.starts_with("file:");
+  if (of_conda && !local && !token.empty() && !IsVariable(token)) return true;
   const size_t mark = url.find("://");
   const std::string_view scheme = url.substr(0, mark);
   if (IsSecretUser(scheme, UserOfUrl(url))) return true;
+  if (HasCredentials("https://host/t/" + std::string(token) + "/")) return true;
   const size_t query = url.find('?');
   return query != std::string_view::npos && HasCredentials("https://host/" + std::string(url.substr(query)));
 }
 
 [[noreturn]] void Refuse(const std::string &what, std::string_view text, const char *instead) {
-  const std::string shown(TruncateUtf8(MaskUrls(text), 200));
+  std::string masked(text);
+  const std::string_view token = CondaTokenOf(text);
+  if (!token.empty()) masked.replace(static_cast<size_t>(token.data() - text.data()), token.size(), kTakenOut);
+  const std::string shown(TruncateUtf8(MaskUrls(masked), 200));
   throw Error::InvalidArgument(what + " '" + shown +
                                "' holds credentials, which would be kept with the environment in the workspace: take "
                                "them out, and give them by " +
                                instead);
 }
 
-void CheckText(const std::string &what, const std::string &text, const char *instead) {
+void CheckText(const std::string &what, const std::string &text, const char *instead, bool of_conda = false) {
   for (const std::string_view url : UrlsIn(text)) {
-    if (IsSecretUrl(url)) Refuse(what, url, instead);
+    if (IsSecretUrl(url, of_conda)) Refuse(what, url, instead);
   }
+}
+
+void CheckChannel(const std::string &channel) {
+  CheckText("conda channel", channel, kForConda, /*of_conda=*/true);
+  if (channel.find("://") != std::string::npos) return;
+  if (HasCredentials(channel) || IsSecretUrl(channel, /*of_conda=*/true))
+    Refuse("conda channel", MaskCredentials(channel), kForConda);
 }
 
 // "name:tag@sha256:..." is no user.
@@ -66,13 +81,9 @@ void Environment::CheckCredentials() const {
   CheckImage(base_image);
   CheckText("in the Dockerfile,", dockerfile, kForContainer);
   for (const std::string &argument : container_arguments) CheckText("container argument", argument, kForContainer);
-  CheckText("in the conda file,", conda_file, kForConda);
-  for (const std::string &package : conda_packages) CheckText("conda package", package, kForConda);
-  for (const std::string &channel : conda_channels) {
-    CheckText("conda channel", channel, kForConda);
-    if (channel.find("://") == std::string::npos && HasCredentials(channel))
-      Refuse("conda channel", MaskCredentials(channel), kForConda);
-  }
+  CheckText("in the conda file,", conda_file, kForConda, /*of_conda=*/true);
+  for (const std::string &package : conda_packages) CheckText("conda package", package, kForConda, /*of_conda=*/true);
+  for (const std::string &channel : conda_channels) CheckChannel(channel);
   // With its comments: they are kept as well.
   CheckText("in the pip requirements,", pip_requirements, kForPip);
   for (const std::string &package : pip_packages) CheckText("pip package", package, kForPip);

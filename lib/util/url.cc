@@ -130,6 +130,24 @@ std::string CleanQuery(std::string_view query) {
   }
 }
 
+// Of a path, with '/' in front of it or a host.
+std::string_view CondaTokenIn(std::string_view path) {
+  constexpr std::string_view kMark = "/t/";
+  path = path.substr(0, path.find_first_of("?#"));
+  const size_t mark = path.find(kMark);
+  if (mark == std::string_view::npos) return {};
+  const std::string_view rest = path.substr(mark + kMark.size());
+  return rest.substr(0, rest.find('/'));
+}
+
+// "/t/" may also be the name of a directory: what follows must look like a token.
+std::string CleanPath(std::string_view path) {
+  const std::string_view token = CondaTokenIn(path);
+  std::string cleaned(path);
+  if (LooksOpaque(token)) cleaned.replace(static_cast<size_t>(token.data() - path.data()), token.size(), kTakenOut);
+  return cleaned;
+}
+
 int HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -167,6 +185,10 @@ std::string_view PathOfUrl(std::string_view url) {
   return rest.substr(0, rest.find_first_of("?#"));
 }
 
+std::string_view CondaTokenOf(std::string_view url) {
+  return CondaTokenIn(SplitForMask(url).rest);
+}
+
 std::string UrlProblem(std::string_view text) {
   const UrlParts parts = SplitUrl(text);
   if (parts.authority.size() != SplitForMask(text).authority.size()) {
@@ -192,7 +214,7 @@ std::string MaskCredentials(std::string_view url) {
   const size_t fragment = std::min(parts.rest.size(), parts.rest.find('#'));
   const std::string_view before = parts.rest.substr(0, fragment);
   const size_t query = before.find('?');
-  cleaned += before.substr(0, query);
+  cleaned += CleanPath(before.substr(0, query));
   if (query != std::string_view::npos) cleaned += "?" + CleanQuery(before.substr(query + 1));
   return cleaned += parts.rest.substr(fragment);
 }

@@ -141,6 +141,13 @@ TEST(EnvironmentTest, CredentialsAreRefusedWhereverTheyAre) {
       with([](Environment &e) { e.conda_file = "channels:\n- https://u:S3CRET@h/c\n"; }),
       with([](Environment &e) { e.conda_channels = {"https://u:S3CRET@h/c"}; }),
       with([](Environment &e) { e.conda_channels = {"u:S3CRET@h/c"}; }),
+      with([](Environment &e) { e.conda_channels = {"https://h/t/tk-S3CRET/c"}; }),
+      with([](Environment &e) { e.conda_channels = {"h/t/S3CRET/c"}; }),
+      with([](Environment &e) { e.conda_file = "channels:\n- https://h/conda/t/S3CRET/c\n"; }),
+      with([](Environment &e) { e.conda_packages = {"https://h/t/S3CRET/c::x"}; }),
+      with([](Environment &e) {
+        e.dockerfile = "FROM x\nRUN conda install -c https://h/t/tk-S3CRET-e5f6-4a7b-8c9d-0e1f2a3b4c5d/c x\n";
+      }),
       with([](Environment &e) { e.conda_packages = {"https://S3CRET@h/c/x.conda"}; }),
       with([](Environment &e) { e.pip_requirements = "--index-url http://u:S3CRET@h/simple\nsix\n"; }),
       with([](Environment &e) { e.pip_requirements = "# as http://u:S3CRET@h/simple\nsix\n"; }),
@@ -158,7 +165,9 @@ TEST(EnvironmentTest, CredentialsAreRefusedWhereverTheyAre) {
   EXPECT_THAT(MessageOf([] { CheckPipLine("-e git+https://u:S3CRET@h/x"); }), testing::Not(HasSubstr("S3CRET")));
   EXPECT_EQ(with([](Environment &e) {
               e.base_image = "registry.example.com:5000/a/b:1@sha256:" + std::string(64, 'a');
-              e.conda_channels = {"conda-forge", "https://h/channel"};
+              e.conda_channels = {"conda-forge", "https://h/channel", "https://h/t/${TOKEN}/c",
+                                  "https://t/c", "/opt/t/channel",    "file:///opt/t/channel"};
+              e.dockerfile = "ADD https://h/t/data.zip https://h/t/dir/data.zip /\n";
               e.pip_requirements = "--extra-index-url https://${USER}:${TOKEN}@h/simple\n";
               e.pip_packages = {"git+https://git@github.com/a/b.git@v1#egg=b", "git+ssh://me@h/a.git",
                                 "x @ https://h/x.whl#sha256=" + std::string(64, 'a')};

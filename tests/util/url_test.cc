@@ -66,6 +66,9 @@ TEST(Url, CredentialsAreTakenOut) {
       {"https://host/a?path=datasets/2024/a-long-name.of.some-kind.csv",
        "https://host/a?path=datasets/2024/a-long-name.of.some-kind.csv"},
       {"https://host/a?token=${TOKEN}", "https://host/a?token=${TOKEN}"},
+      // Conda's tokens are in the path.
+      {"https://host/conda/t/tk-1a2b3c4d-e5f6-4a7b-8c9d-0e1f2a3b4c5d/c/x.conda", "https://host/conda/t/***/c/x.conda"},
+      {"https://host/t/data/x.zip", "https://host/t/data/x.zip"},
   };
   for (const auto &c : cases) {
     EXPECT_EQ(MaskCredentials(c.url), c.cleaned);
@@ -95,6 +98,8 @@ TEST(Url, Parts) {
   EXPECT_EQ(PathOfUrl("http://user:pw@host/"), "/");
   EXPECT_EQ(PathOfUrl("http://user:pw@host:80/a/b.c?d=/e#f/g"), "/a/b.c");
   EXPECT_EQ(PathOfUrl("file:///a/b"), "/a/b");
+  EXPECT_EQ(CondaTokenOf("https://user@host/t/token/channel?a=/t/b/"), "token");
+  for (const char *url : {"https://t/channel", "https://host/at/x", "https://host/t"}) EXPECT_EQ(CondaTokenOf(url), "");
 }
 
 TEST(Url, TextsAreMasked) {
