@@ -49,6 +49,10 @@ std::vector<Host> ParseHostfile(std::string_view text, std::string_view source_n
     const auto known =
         std::find_if(hosts.begin(), hosts.end(), [&](const Host &other) { return other.address == host.address; });
     if (known != hosts.end()) {
+      if (known->slots > kMaxSlots - host.slots) {
+        throw Error::InvalidArgument(place + "host '" + host.address + "' has more than " + std::to_string(kMaxSlots) +
+                                     " slots in all: name it once, with the slots it has");
+      }
       known->slots += host.slots;
     } else {
       hosts.push_back(std::move(host));

@@ -15,7 +15,7 @@ struct Host {
 };
 
 // A host that is named on several lines has the sum of their slots. Throws Error::InvalidArgument with
-// "<source_name>:<line>:" for what is no host line, and when there is none.
+// "<source_name>:<line>:" for what is no host line and for a host of more than 65536 slots, and when there is none.
 std::vector<Host> ParseHostfile(std::string_view text, std::string_view source_name);
 
 // The hosts that a job of so many nodes runs on: the first ones. Throws Error::InvalidArgument that says how many hosts

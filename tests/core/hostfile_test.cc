@@ -30,6 +30,15 @@ TEST(Hostfile, WhatIsNoneNamesTheLine) {
   EXPECT_THAT(Complaint("a slots=0\n"), testing::HasSubstr("'slots=0'"));
 }
 
+TEST(Hostfile, TheSumOfSlotsHasALimit) {
+  EXPECT_EQ(ParseHostfile("a slots=65535\na\n", "hosts")[0].slots, 65536);
+  EXPECT_THAT(Complaint("a slots=65536\nb\na\n"),
+              testing::HasSubstr("hosts:3: host 'a' has more than 65536 slots in all"));
+  std::string many;
+  for (int i = 0; i < 32768; ++i) many += "a slots=65536\n";  // 2^31 of them
+  EXPECT_THAT(Complaint(many), testing::HasSubstr("hosts:2: host 'a' has more"));
+}
+
 TEST(Hostfile, AJobTakesTheFirst) {
   const auto hosts = ParseHostfile("a\nb\nc\n", "hosts");
   EXPECT_EQ(TakeHosts(hosts, 2).back().address, "b");
