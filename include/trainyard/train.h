@@ -144,6 +144,14 @@ TY_API void ty_train_config_free(ty_train_config *config) TY_NOEXCEPT;
  * train.micro_batch_size, train.seed, train.clip_*, train.ema_decay, train.steps_per_epoch, train.epochs (the length
  * of schedules), loss.*, optimizer.*, schedule.*, device, and train.nan_policy skip.
  *
+ * Beside the networks for images, model.architecture may be one for arrays, whose settings are:
+ *   mlp         model.inputs: values of one sample (no default); model.outputs: values that come out (1); model.hidden:
+ *               widths of the layers between ([256, 256]); model.activation: what follows each of them (relu;
+ *               leaky_relu, elu, gelu, silu, tanh, sigmoid, softplus)
+ *   sequential  model.inputs; model.layers: JSON text, a list of layers, the last one linear:
+ *               {"type": "linear", "out": 256}, {"type": "dropout", "p": 0.5}, {"type": "batch_norm"}, "layer_norm",
+ *               "flatten", and each activation above
+ *
  * Threads: all calls on one trainer may come from any thread; they wait for each other. Trainers do not know of each
  * other.
  */
