@@ -40,7 +40,8 @@ TY_EXTERN_C_BEGIN
  * @param model_path    a directory with model.json and model.safetensors, or either file, as a training job writes
  *                      them; weights of an architecture that the library knows (.safetensors, or what torch.save wrote:
  *                      a state dict, a checkpoint, a whole module); or what torch.jit.save wrote, a module of one
- * input. A TorchScript archive is a program that runs in this process: give only those you trust
+ *                      input. A model.json beside a file gives its classes and preprocessing. A TorchScript archive is
+ *                      a program that runs in this process: give only those you trust
  * @param options_json  [optional] a JSON object with any of the options above; NULL: the defaults
  * @param out_path      the file to write, in a directory that exists
  * @param err           [out, optional]
