@@ -31,7 +31,7 @@ class Lowering {
 
  private:
   void Visit(const jit::Node &node) {
-    CheckFilled(node);
+    if (IsMemory(node)) return;
     if (node.kind() == c10::prim::Constant) {
       if (!trace_.Varies(node.output())) values_.constants[node.output()] = *jit::toIValue(node.output());
     } else if (IsComputable(node)) {
@@ -41,16 +41,17 @@ class Lowering {
     }  // lists are looked into by the operators that take or return them
   }
 
-  // Memory without values, which were then written where a trace does not see it.
-  void CheckFilled(const jit::Node &node) {
+  // Memory without values. What fills it is traced as a new tensor of its shape (full_like for fill_), and needs
+  // nothing else of it. Refuses values that were written where a trace does not see it.
+  bool IsMemory(const jit::Node &node) {
     const std::string_view name = node.kind().toQualString();
-    if (!name.starts_with("aten::empty") && !name.starts_with("aten::new_empty")) return;
+    if (!name.starts_with("aten::empty") && !name.starts_with("aten::new_empty")) return false;
     const bool filled =
         std::all_of(node.output()->uses().begin(), node.output()->uses().end(), [](const jit::Use &use) {
           const std::string_view user = use.user->kind().toQualString();
-          return user.starts_with("aten::fill") || user.starts_with("aten::zero");
+          return user == "aten::full_like" || user == "aten::zeros_like" || user == "aten::ones_like";
         });
-    if (filled) return;
+    if (filled) return true;
     Operation(node, trace_, &values_, graph_)
         .Refuse(
             "its values are set where they cannot be followed: make the tensor in __init__ and keep it as a buffer");

@@ -68,7 +68,6 @@ constexpr Operator kOperators[] = {
     {"aten::expand_as", TranslateExpand, nullptr},
     {"aten::feature_alpha_dropout", TranslateDropout, nullptr},
     {"aten::feature_dropout", TranslateDropout, nullptr},
-    {"aten::fill", TranslateFill, nullptr},
     {"aten::flatten", TranslateFlatten, nullptr},
     {"aten::flip", TranslateFlip, nullptr},
     {"aten::floor", TranslateUnary, "Floor"},
@@ -190,7 +189,6 @@ constexpr Operator kOperators[] = {
     {"aten::view", TranslateReshape, nullptr},
     {"aten::view_as", TranslateReshape, nullptr},
     {"aten::where", TranslateWhere, nullptr},
-    {"aten::zero", TranslateFill, nullptr},
     {"aten::zeros", TranslateFill, nullptr},
     {"aten::zeros_like", TranslateFill, nullptr},
 };

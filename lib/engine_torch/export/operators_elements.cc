@@ -146,8 +146,6 @@ void TranslateFill(Operation &operation, const char * /*onnx*/) {
   std::string value;
   if (operation.Has("fill_value")) {
     value = operation.Input("fill_value", type);
-  } else if (operation.Has("value")) {
-    value = operation.Input("value", type);
   } else {
     value = graph.Scalar(operation.name().find("ones") == std::string::npos ? 0 : 1, type);
   }

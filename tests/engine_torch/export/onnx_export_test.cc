@@ -176,6 +176,24 @@ TEST_F(ExportTest, TorchScriptThatCannotBeLoadedNamesTheFile) {
   EXPECT_ERROR(Status::kCorrupt, OpenExportSource(At("net.pt")), "net.pt", "cannot be loaded as TorchScript");
 }
 
+TEST_F(ExportTest, MemoryThatIsFilledIsATensorOfItsShape) {
+  const OnnxFile file = Export(MakeScript(R"(
+    def forward(self, x):
+        y = torch.empty([x.size(0), 3])
+        y.fill_(2.5)
+        z = torch.empty([3])
+        z.zero_()
+        return x + y + z
+  )"),
+                               R"({"input_shape": [3]})");
+  EXPECT_THAT(file.outputs, ElementsAre("output 1 batch,3"));
+  EXPECT_THAT(operators_, ElementsAre("aten::add", "aten::full_like", "aten::zeros_like"));
+  EXPECT_ERROR(Status::kUnsupported,
+               Export(MakeScript("def forward(self, x):\n    return torch.where(x > -1e30, x, torch.empty([3]))\n"),
+                      R"({"input_shape": [3]})"),
+               "aten::empty", "keep it as a buffer");
+}
+
 TEST_F(ExportTest, WhatDependsOnTheBatchIsComputed) {
   const OnnxFile file = Export(MakeScript(R"(
     def forward(self, x):

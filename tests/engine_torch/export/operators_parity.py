@@ -80,7 +80,8 @@ for source in ("x + 2", "x + x.exp()", "torch.add(x, x.exp(), alpha=0.5)", "x - 
                "torch.full([x.size(0), 2], 3.5) + x[:, 0, :2]", "torch.zeros_like(x) + x", "torch.ones_like(x) + x",
                "torch.full_like(x, 2.5) + x", "x.new_zeros([x.size(0), 4]) + x[:, 0]", "x.new_ones([x.size(0), 4]) + x[:, 0]",
                "x.new_full([x.size(0), 4], 7.0) + x[:, 0]", "torch.arange(x.size(0)).float().unsqueeze(1) + x[:, 0]",
-               "y = x * 1\ny.fill_(2.0)\ny + x", "y = x * 1\ny.zero_()\ny + x"):
+               "y = x * 1\ny.fill_(2.0)\ny + x", "y = x * 1\ny.zero_()\ny + x",
+               "y = torch.empty([x.size(0), 3, 4])\ny.fill_(3.5)\ny + x", "y = x.new_empty([3, 4])\ny.zero_()\ny + x"):
     function(source.replace("F_dropout(x)", "torch.dropout(x, 0.5, False)"))
 function("(x + 3) / 2", input_type="int64")
 function("x // 2", input_type="int64")
