@@ -10,7 +10,8 @@
  * Images come from folders of classes (data.directory, or data.train_directory and data.validation_directory), or from
  * a manifest, data.manifest: a CSV file (RFC 4180, with a header) or JSON lines (.jsonl), UTF-8, with `path` (absolute,
  * or relative to the manifest's directory), `label` (or `labels`) and if wanted `split` (train, val or validation,
- * test; all rows or none) and `weight`. Each path is there once; images that are not there are treated as bad images.
+ * test; all rows or none) and `weight`. (As an input of the job, give the directory that it is in, and name it below:
+ * ${{inputs.NAME}}/list.csv.) Each path is there once; images that are not there are treated as bad images.
  * Without images to validate with, data.validation_fraction sets a share of each class apart: the images of a class in
  * the order of SHA-256("<train.seed>\n<path below the folder or the manifest's directory>"), the first floor(n *
  * fraction + 0.5) of n, but at least 1 and at most n - 1. data.sampling weighted draws the images of an epoch with

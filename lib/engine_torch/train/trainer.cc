@@ -37,6 +37,16 @@ uint64_t CacheBudget(PixelCache cache) {
   return 0;
 }
 
+// CheckpointInfo::recipe.
+std::string RecipeOf(const TrainSettings &settings) {
+  std::vector<std::string> parts;
+  if (settings.task != Task::kClassification) parts.emplace_back(ModelTask(settings.task));
+  if (settings.sampling == Sampling::kWeighted) parts.emplace_back("weighted sampling");
+  if (settings.validation_fraction > 0)
+    parts.push_back("validation fraction " + FormatDouble(settings.validation_fraction));
+  return Join(parts, ", ");
+}
+
 }  // namespace
 
 Trainer::Trainer(const TrainSettings &settings, const ty_engine_host *host, bool own_libtorch)
@@ -179,20 +189,6 @@ void Trainer::LogStart() const {
   }
   reporter_.Log(LogLevel::kInfo, line);
 }
-
-namespace {
-
-// CheckpointInfo::recipe.
-std::string RecipeOf(const TrainSettings &settings) {
-  std::vector<std::string> parts;
-  if (settings.task != Task::kClassification) parts.emplace_back(ModelTask(settings.task));
-  if (settings.sampling == Sampling::kWeighted) parts.emplace_back("weighted sampling");
-  if (settings.validation_fraction > 0)
-    parts.push_back("validation fraction " + FormatDouble(settings.validation_fraction));
-  return Join(parts, ", ");
-}
-
-}  // namespace
 
 CheckpointInfo Trainer::NewInfo() const {
   CheckpointInfo info;
