@@ -16,7 +16,7 @@
 #include "util/text.h"
 
 // What the files say of themselves (metadata_props), each only where it is known:
-//   1. "task": "image_classification"
+//   1. "task": that of model.json, "image_classification" where there is none
 //   2. "architecture": a name of the table of models ("resnet50")
 //   3. "classes": the names by index, a JSON list of strings
 //   4. "preprocessing": that of model.json, a JSON object, with "included": whether the file does it itself
@@ -151,12 +151,19 @@ class Export {
   }
 
   std::string AddSoftmax(onnx::GraphBuilder *graph, const onnx::TracedModel &trace, const std::string &logits) const {
+    if (TaskOfSource() != Task::kClassification) {
+      throw Error::InvalidArgument("options.softmax is for classes, and the model's task is " +
+                                       std::string(ModelTask(TaskOfSource())) + ": leave it out",
+                                   {{"key", "softmax"}});
+    }
     if (trace.outputs().size() != 1 || trace.ShapeOf(trace.outputs()[0]).size() != 2) {
       throw Error::InvalidArgument("options.softmax is for models that return one [batch, classes] tensor",
                                    {{"key", "softmax"}});
     }
     return graph->Emit("Softmax", {logits}, {{"axis", int64_t{1}}});
   }
+
+  Task TaskOfSource() const { return source_.description ? source_.description->task : Task::kClassification; }
 
   void CheckClasses(const onnx::TracedModel &trace) const {
     if (classes_.empty()) return;
@@ -199,7 +206,7 @@ class Export {
 
   void AddMetadata(onnx::Model *model) const {
     if (!source_.is_script) {
-      model->metadata.emplace_back("task", "image_classification");
+      model->metadata.emplace_back("task", std::string(ModelTask(TaskOfSource())));
       model->metadata.emplace_back("architecture", source_.architecture);
     }
     if (!classes_.empty()) model->metadata.emplace_back("classes", Json(classes_).Dump());

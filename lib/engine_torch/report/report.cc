@@ -94,14 +94,7 @@ class Page {
     html_.Raw("<main>\n");
     Tiles();
     Curves();
-    if (metrics_.images > 0) {
-      html_.Raw("<section id=\"classes\"><h2>Classes</h2>\n").Raw(RenderClasses(report_.confusion, metrics_));
-      html_.Raw("</section>\n<section id=\"mistakes\"><h2>Worst mistakes</h2>\n");
-      html_.Raw(RenderMistakes(report_, metrics_.images - metrics_.correct, metrics_.images)).Raw("</section>\n");
-    } else {
-      html_.Raw(
-          "<section id=\"classes\"><h2>Classes</h2>\n<p>There are no results on validation images.</p></section>\n");
-    }
+    Results();
     Facts();
     Settings();
     html_.Raw("</main>\n");
@@ -124,10 +117,33 @@ class Page {
     }
     if (report_.started_ms > 0) parts.push_back("started " + Moment(report_.started_ms));
     html_.Text(Join(parts, " \u00b7 ")).Raw("</p>\n");
-    html_.Raw(
-        "<nav aria-label=\"Parts of the report\"><a href=\"#curves\">Curves</a> <a href=\"#classes\">Classes</a> ");
+    html_.Raw("<nav aria-label=\"Parts of the report\"><a href=\"#curves\">Curves</a> <a href=\"#classes\">");
+    html_.Raw(report_.results.empty() ? "Classes</a> " : "Results</a> ");
     if (metrics_.images > 0) html_.Raw("<a href=\"#mistakes\">Mistakes</a> ");
     html_.Raw("<a href=\"#run\">Run</a> <a href=\"#settings\">Settings</a></nav>\n</header>\n");
+  }
+
+  // What the model said of the validation images: of classes what was taken for what, else plain figures.
+  void Results() {
+    if (!report_.results.empty()) {
+      html_.Raw("<section id=\"classes\"><h2>Results</h2>\n<div class=\"facts\">\n");
+      FactTable("Validation images", report_.results);
+      html_.Raw("</div></section>\n");
+    } else if (metrics_.images > 0) {
+      html_.Raw("<section id=\"classes\"><h2>Classes</h2>\n").Raw(RenderClasses(report_.confusion, metrics_));
+      html_.Raw("</section>\n<section id=\"mistakes\"><h2>Worst mistakes</h2>\n");
+      html_.Raw(RenderMistakes(report_, metrics_.images - metrics_.correct, metrics_.images)).Raw("</section>\n");
+    } else {
+      html_.Raw(
+          "<section id=\"classes\"><h2>Classes</h2>\n<p>There are no results on validation images.</p></section>\n");
+    }
+  }
+
+  // Numbers are learnt without an accuracy.
+  bool HasAccuracy() const {
+    return report_.epochs.empty() || std::any_of(report_.epochs.begin(), report_.epochs.end(), [](const EpochRow &row) {
+             return !std::isnan(row.train_accuracy) || !std::isnan(row.val_accuracy);
+           });
   }
 
   // "2026-11-21 04:21 UTC"
@@ -171,7 +187,7 @@ class Page {
       Tile("Mistakes", Count(metrics_.images - metrics_.correct),
            "of " + Count(metrics_.images) + (metrics_.images == 1 ? " image" : " images"));
       Tile("Mean F1 (macro)", Fixed(metrics_.macro.f1, 3), "balanced accuracy " + Percent(metrics_.balanced_accuracy));
-    } else if (best_ != nullptr) {
+    } else if (best_ != nullptr && !std::isnan(best_->val_accuracy)) {
       Tile("Validation accuracy", Percent(best_->val_accuracy), "in the best epoch");
     }
     if (best_ != nullptr) {
@@ -207,10 +223,12 @@ class Page {
     chart.title = "Loss";
     chart.curves = {{"training", Column(&EpochRow::train_loss)}, {"validation", Column(&EpochRow::val_loss)}};
     html_.Raw(RenderLineChart(chart));
-    chart.title = "Accuracy";
-    chart.unit = LineChart::Unit::kPercent;
-    chart.curves = {{"training", Column(&EpochRow::train_accuracy)}, {"validation", Column(&EpochRow::val_accuracy)}};
-    html_.Raw(RenderLineChart(chart));
+    if (HasAccuracy()) {
+      chart.title = "Accuracy";
+      chart.unit = LineChart::Unit::kPercent;
+      chart.curves = {{"training", Column(&EpochRow::train_accuracy)}, {"validation", Column(&EpochRow::val_accuracy)}};
+      html_.Raw(RenderLineChart(chart));
+    }
     chart.title = "Learning rate";
     chart.unit = LineChart::Unit::kNumber;
     chart.steps = true;

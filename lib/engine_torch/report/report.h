@@ -80,6 +80,8 @@ struct TrainingReport {
   std::vector<TopKCount> top_k;
   std::vector<Mistake> mistakes;  // in any order; the surest ones are shown
 
+  std::vector<Fact> results;  // of the same, where there is no confusion: labels, numbers
+
   std::vector<Fact> data;
   Json settings = Json::Object();  // nested, as the job has them
   std::vector<Timing> timings;

@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "engine_torch/report/html.h"
 #include "engine_torch/train/machine.h"
 #include "engine_torch/train/report.h"
 #include "util/clock.h"
@@ -25,6 +26,17 @@ std::string ProcessorName() {
   return "";
 }
 
+void AddScore(const RunFacts &facts, report::TrainingReport *run) {
+  if (facts.score->images() == 0) return;
+  run->results = {{"validation images", WithCommas(facts.score->images())}};
+  if (facts.settings->task == Task::kMultilabel) {
+    run->results.push_back({"images with all labels right", report::Percent(facts.score->Accuracy())});
+  }
+  for (const TaskScore::Value &value : facts.score->Values()) {
+    run->results.push_back({value.title, report::Number(value.number)});
+  }
+}
+
 void AddResults(const RunFacts &facts, report::TrainingReport *run) {
   const image::ImageFolder &folder = facts.validation->folder();
   run->confusion = report::ConfusionMatrix(folder.classes);
@@ -38,9 +50,8 @@ void AddResults(const RunFacts &facts, report::TrainingReport *run) {
     run->confusion.Add(sample.label, verdict.predicted);
     for (report::TopKCount &top : run->top_k) top.correct += verdict.better_classes < top.k ? 1 : 0;
     if (verdict.predicted == sample.label) continue;
-    const bool below = sample.path.starts_with(folder.root + "/");
-    run->mistakes.push_back({below ? sample.path.substr(folder.root.size() + 1) : sample.path, sample.label,
-                             verdict.predicted, verdict.probability, sample.path});
+    run->mistakes.push_back(
+        {image::RelativeName(folder, sample), sample.label, verdict.predicted, verdict.probability, sample.path});
   }
 }
 
@@ -48,9 +59,14 @@ void AddData(const RunFacts &facts, report::TrainingReport *run) {
   const auto count = [](size_t images) { return WithCommas(static_cast<int64_t>(images)); };
   run->data = {{"training images", count(facts.train->size())},
                {"validation images", count(facts.validation->size())},
-               {"classes", count(facts.train->folder().classes.size())},
-               {"training directory", facts.train->folder().root},
-               {"validation directory", facts.validation->folder().root}};
+               {"classes", count(facts.train->folder().classes.size())}};
+  const TrainSettings &settings = *facts.settings;
+  if (settings.manifest.empty()) {
+    run->data.push_back({"training directory", facts.train->folder().root});
+    run->data.push_back({"validation directory", facts.validation->folder().root});
+  } else {
+    run->data.push_back({"manifest", settings.manifest});
+  }
   for (const Dataset *dataset : {facts.train, facts.validation}) {
     for (const auto &[index, reason] : dataset->bad()) run->warnings.push_back("left out: " + reason);
   }
@@ -86,7 +102,9 @@ void AddVerdicts(const at::Tensor &logits, const at::Tensor &targets, const std:
 report::TrainingReport DescribeRun(const RunFacts &facts, report::Ending ending, const std::string &message) {
   const TrainSettings &settings = *facts.settings;
   report::TrainingReport run;
-  run.name = settings.architecture + " on " + BaseName(ParentPath(facts.train->folder().root));
+  run.name =
+      settings.architecture + " on " +
+      (settings.manifest.empty() ? BaseName(ParentPath(facts.train->folder().root)) : BaseName(settings.manifest));
   run.architecture = settings.architecture;
   run.mode = NameOf(settings.mode);
   run.started_ms = facts.times->started_ms;
@@ -96,7 +114,11 @@ report::TrainingReport DescribeRun(const RunFacts &facts, report::Ending ending,
   run.planned_epochs = settings.epochs;
   run.epochs = facts.info->history;
   run.best_epoch = facts.info->best_epoch;
-  AddResults(facts, &run);
+  if (settings.task == Task::kClassification) {
+    AddResults(facts, &run);
+  } else {
+    AddScore(facts, &run);
+  }
   AddData(facts, &run);
   run.settings = Json::Parse(settings.config_json, "settings");
   run.timings = {{"preparation", facts.times->preparing},

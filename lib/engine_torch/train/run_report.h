@@ -13,6 +13,7 @@
 #include "engine_torch/train/checkpoint.h"
 #include "engine_torch/train/dataset.h"
 #include "engine_torch/train/settings.h"
+#include "engine_torch/train/task_score.h"
 
 namespace trainyard {
 
@@ -44,7 +45,8 @@ struct RunFacts {
   const CheckpointInfo *info = nullptr;
   const Dataset *train = nullptr;
   const Dataset *validation = nullptr;
-  const Verdicts *verdicts = nullptr;  // of the best epoch; empty = not known
+  const Verdicts *verdicts = nullptr;  // of the best epoch, of a classification; empty = not known
+  const TaskScore *score = nullptr;    // of the best epoch, of other tasks; without images = not known
   const RunTimes *times = nullptr;
   std::string device;
 };

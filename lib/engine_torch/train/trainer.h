@@ -21,13 +21,15 @@
 #include "engine_torch/train/checkpoint.h"
 #include "engine_torch/train/dataset.h"
 #include "engine_torch/train/feature_bank.h"
-#include "engine_torch/train/folders.h"
+#include "engine_torch/train/image_sets.h"
 #include "engine_torch/train/learner.h"
 #include "engine_torch/train/loader.h"
 #include "engine_torch/train/report.h"
 #include "engine_torch/train/run_report.h"
+#include "engine_torch/train/sampler.h"
 #include "engine_torch/train/schedule.h"
 #include "engine_torch/train/settings.h"
+#include "engine_torch/train/task_score.h"
 
 namespace trainyard {
 
@@ -48,6 +50,7 @@ class Trainer {
     double seconds = 0;
 
     double MeanLoss() const { return images > 0 ? loss / static_cast<double>(images) : 0; }
+    // Of no meaning where numbers are learnt.
     double Accuracy() const { return images > 0 ? static_cast<double>(correct) / static_cast<double>(images) : 0; }
     double Rate() const { return seconds > 0 ? static_cast<double>(images - earlier_images) / seconds : 0; }
   };
@@ -66,12 +69,14 @@ class Trainer {
   };
 
   // trainer.cc: before and after the epochs
+  void OpenData();
   void PrepareMachine();
   void PrepareModel(const std::string &weights_path);
   void LogStart() const;
   bool Resume();
   void Finish(int64_t epochs_done, bool stopped);
   void TellResults(int64_t epochs_done);
+  RunFacts Facts() const;
   void LeaveReport(report::Ending ending, const std::string &message);
   CheckpointInfo NewInfo() const;
 
@@ -79,6 +84,8 @@ class Trainer {
   enum class EpochEnd { kGoOn, kLast, kStopped, kAgain };
   EpochEnd RunEpoch(int64_t epoch);
   void TellEpoch(int64_t epoch, const Totals &train, const Totals &val, bool best);
+  // NaN where numbers are learnt.
+  double AccuracyOf(const Totals &totals) const;
   bool HasWaitedEnough(int64_t epoch) const;
   void EnqueueTraining(int64_t epoch, int64_t first_step);
   std::unique_ptr<Chunk> NextTraining();
@@ -94,7 +101,8 @@ class Trainer {
   int64_t ValidationBatch() const;
   bool EvaluateImages(int64_t epoch, int64_t start_ms, Totals *totals);
   void EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals);
-  bool KeepBest(int64_t epoch, double accuracy);
+  bool IsBetter(const Totals &val) const;
+  bool KeepBest(int64_t epoch, const Totals &val);
   void WriteCheckpoint(const Totals &totals);
   [[noreturn]] void Leave() const;
   void GoBack();
@@ -116,6 +124,7 @@ class Trainer {
   std::shared_ptr<MemoryBudget> budget_;
   std::unique_ptr<Dataset> train_;
   std::unique_ptr<Dataset> validation_;
+  std::unique_ptr<Sampler> sampler_;
   std::shared_ptr<ImageClassifier> model_;
   bool pure_ = false;                // feature mode with a pure backbone: chunks hold features
   bool compute_in_workers_ = false;  // the loader's workers run the stages
@@ -132,6 +141,8 @@ class Trainer {
   std::vector<PendingStep> pending_;
   Verdicts verdicts_;       // of the last evaluation
   Verdicts best_verdicts_;  // of the best epoch; empty when another process evaluated it
+  TaskScore score_;         // the same two, of tasks other than classification
+  TaskScore best_score_;
   RunTimes times_;
   std::set<size_t> bad_train_;
   std::set<size_t> bad_validation_;

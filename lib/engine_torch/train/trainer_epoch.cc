@@ -63,7 +63,7 @@ Trainer::EpochEnd Trainer::RunEpoch(int64_t epoch) {
     const MovingAverage::InPlace average(&learner_->average());
     val = Evaluate(epoch, /*last=*/stopped || epoch == settings_.epochs);
     NoteBadImages(*validation_, "validation", &bad_validation_);
-    best = val && KeepBest(epoch, val->Accuracy());
+    best = val && KeepBest(epoch, *val);
   }
   if (!val) {
     info_.step = StepsPerEpoch();
@@ -73,7 +73,7 @@ Trainer::EpochEnd Trainer::RunEpoch(int64_t epoch) {
   last_epoch_seconds_ = SecondsSince(epoch_started_ms_);
   TellEpoch(epoch, train, *val, best);
   if (!stopped || best) {
-    info_.history.push_back({epoch, train.MeanLoss(), train.Accuracy(), val->MeanLoss(), val->Accuracy(),
+    info_.history.push_back({epoch, train.MeanLoss(), AccuracyOf(train), val->MeanLoss(), AccuracyOf(*val),
                              RatesAt(epoch, StepsPerEpoch()).lr, last_epoch_seconds_});
   }
   times_.training += train.seconds;
@@ -97,34 +97,52 @@ Trainer::EpochEnd Trainer::RunEpoch(int64_t epoch) {
   return wait_over || epoch == settings_.epochs ? EpochEnd::kLast : EpochEnd::kGoOn;
 }
 
+double Trainer::AccuracyOf(const Totals &totals) const {
+  return settings_.task == Task::kRegression ? report::kNotMeasured : totals.Accuracy();
+}
+
 void Trainer::TellEpoch(int64_t epoch, const Totals &train, const Totals &val, bool best) {
+  const bool numbers = settings_.task == Task::kRegression;
   reporter_.Metric("train/loss", epoch, train.MeanLoss());
-  reporter_.Metric("train/accuracy", epoch, train.Accuracy());
+  if (!numbers) reporter_.Metric("train/accuracy", epoch, train.Accuracy());
   reporter_.Metric("val/loss", epoch, val.MeanLoss());
-  reporter_.Metric("val/accuracy", epoch, val.Accuracy());
+  if (!numbers) reporter_.Metric("val/accuracy", epoch, val.Accuracy());
+  std::string more;
+  for (const TaskScore::Value &value : score_.Values()) {
+    if (!std::isfinite(value.number)) continue;
+    reporter_.Metric(value.metric, epoch, value.number);
+    more += " " + std::string(value.metric).substr(4) + " " + Fixed(value.number);  // without "val/"
+  }
+  const auto accuracy = [&](const Totals &totals) {
+    return numbers ? std::string() : " accuracy " + Fixed(totals.Accuracy());
+  };
   reporter_.Metric("learning_rate", epoch, RatesAt(epoch, StepsPerEpoch()).lr);
   reporter_.Metric("epoch_seconds", epoch, last_epoch_seconds_);
   reporter_.Metric("images_per_second", epoch, train.Rate());
   reporter_.Log(LogLevel::kInfo, "epoch " + std::to_string(epoch) + "/" + std::to_string(settings_.epochs) +
-                                     "  train loss " + Fixed(train.MeanLoss()) + " accuracy " +
-                                     Fixed(train.Accuracy()) + "  val loss " + Fixed(val.MeanLoss()) + " accuracy " +
-                                     Fixed(val.Accuracy()) + "  " + Fixed(train.Rate(), 0) + " images/s  " +
-                                     Duration(last_epoch_seconds_) + (best ? "  best so far" : ""));
+                                     "  train loss " + Fixed(train.MeanLoss()) + accuracy(train) + "  val loss " +
+                                     Fixed(val.MeanLoss()) + accuracy(val) + more + "  " + Fixed(train.Rate(), 0) +
+                                     " images/s  " + Duration(last_epoch_seconds_) + (best ? "  best so far" : ""));
 }
 
 void Trainer::EnqueueTraining(int64_t epoch, int64_t first_step) {
   Pass pass;
   pass.dataset = train_.get();
   pass.epoch = static_cast<uint32_t>(epoch);
-  pass.order = ShuffledOrder(settings_.seed, pass.epoch, train_->size());
+  pass.order = sampler_->Order(pass.epoch);
+  // Of the whole epoch, also where a part of it was done before.
+  if (sampler_->repeats()) pass.repeats = Sampler::RepeatsIn(pass.order, train_->size());
   const auto done = std::min(pass.order.size(), static_cast<size_t>(first_step * settings_.batch_size));
   pass.order.erase(pass.order.begin(), pass.order.begin() + static_cast<std::ptrdiff_t>(done));
+  if (!pass.repeats.empty())
+    pass.repeats.erase(pass.repeats.begin(), pass.repeats.begin() + static_cast<std::ptrdiff_t>(done));
   pass.batch_size = settings_.batch_size;
   if (bank_ != nullptr) {
     bank_->Begin(epoch, first_step);
     if (bank_->IsFilled()) return;
     pass.epoch = bank_->view_epoch();
     pass.order = SequentialOrder(train_->size());
+    pass.repeats.clear();
     pass.batch_size = kWorkerImages;
   } else if (pure_) {
     pass.batches_per_chunk = std::max<int64_t>(1, kWorkerImages / settings_.batch_size);
@@ -285,6 +303,7 @@ std::optional<Trainer::Totals> Trainer::Evaluate(int64_t epoch, bool last) {
   model_->eval();
   Totals totals;
   verdicts_.assign(validation_->size(), {});
+  score_ = TaskScore(settings_.task, validation_->folder().classes.size());
   if (!validation_kept_) EnqueueValidation();
   // What the next epoch needs first does not depend on this one's end.
   if (!last) EnqueueTraining(epoch + 1, 0);
@@ -359,15 +378,35 @@ void Trainer::EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals) {
       loss.Sum(logits, chunk.targets).item<double>() / loss.Weight(chunk.targets) * static_cast<double>(images);
   totals->correct += loss.Correct(logits, chunk.targets).item<int64_t>();
   totals->images += images;
-  AddVerdicts(logits, chunk.targets, chunk.samples, &verdicts_);
+  if (settings_.task == Task::kClassification) {
+    AddVerdicts(logits, chunk.targets, chunk.samples, &verdicts_);
+  } else {
+    score_.Add(logits, chunk.targets);
+  }
+}
+
+bool Trainer::IsBetter(const Totals &val) const {
+  const double accuracy = val.Accuracy(), loss = val.MeanLoss();
+  switch (settings_.task) {
+    case Task::kClassification:
+      break;
+    case Task::kMultilabel:
+      // All labels of an image right: in the first epochs that is often none at all.
+      return accuracy > info_.best_val_accuracy || (accuracy == info_.best_val_accuracy && loss < info_.best_val_loss);
+    case Task::kRegression:
+      return loss < info_.best_val_loss;
+  }
+  return accuracy > info_.best_val_accuracy;
 }
 
 // True when it is the best so far.
-bool Trainer::KeepBest(int64_t epoch, double accuracy) {
-  if (accuracy <= info_.best_val_accuracy) return false;
-  info_.best_val_accuracy = accuracy;
+bool Trainer::KeepBest(int64_t epoch, const Totals &val) {
+  if (!IsBetter(val)) return false;
+  info_.best_val_accuracy = AccuracyOf(val);
+  info_.best_val_loss = val.MeanLoss();
   info_.best_epoch = epoch;
   best_verdicts_ = verdicts_;
+  best_score_ = score_;
   best_.clear();
   for (const auto &[name, tensor] : ChangingState()) best_.emplace_back(name, tensor.detach().clone());
   return true;
@@ -445,7 +484,7 @@ void Trainer::ReportProgress(int64_t epoch, const char *phase, int64_t step, int
   progress.steps = steps;
   progress.phase = phase;
   progress.loss = totals.MeanLoss();
-  progress.accuracy = totals.Accuracy();
+  progress.accuracy = AccuracyOf(totals);
   progress.images_per_second = totals.Rate();
   if (per_epoch > 0) {
     const double left = per_epoch * (1 - done) + per_epoch * static_cast<double>(settings_.epochs - epoch);

@@ -45,6 +45,22 @@ std::string DecodeUri(const std::string &uri) {
   return bytes;
 }
 
+TEST(Report, OfNumbersHasFiguresInThePlaceOfClasses) {
+  TrainingReport report;
+  report.name = "ages";
+  report.epochs = {{1, 0.5, kNotMeasured, 0.6, kNotMeasured, 0.01, 2},
+                   {2, 0.4, kNotMeasured, 0.5, kNotMeasured, 0.01, 2}};
+  report.best_epoch = 2;
+  report.results = {{"mean absolute error", "0.25"}};
+  const std::string html = RenderReport(report);
+  EXPECT_THAT(html, HasSubstr("<h2>Results</h2>"));
+  EXPECT_THAT(html, HasSubstr("mean absolute error</th><td>0.25</td>"));
+  EXPECT_EQ(CountOf(html, "<svg"), 2u) << "loss and learning rate";
+  for (const char *part : {"Validation accuracy", "mistakes", "There are no results", "NaN"}) {
+    EXPECT_THAT(html, Not(HasSubstr(part))) << part;
+  }
+}
+
 TEST(Report, HoldsWhatWasGiven) {
   const std::string html = RenderReport(TutorialReport({}));
   for (const char *part : {"<h1>hymenoptera-finetune</h1>", "Completed", "resnet18 \u00b7 finetune \u00b7 2 classes",
