@@ -26,6 +26,9 @@ struct Setting {
   std::string_view doc;
 };
 
+// Of model.mode feature without model.weights: said at submission and by the run.
+inline constexpr char kRandomBackboneWarning[] = "no weights given: the frozen backbone is random; set model.weights";
+
 class TrainConfig {
  public:
   // Every setting, in the order they are described.

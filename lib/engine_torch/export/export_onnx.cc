@@ -98,9 +98,10 @@ class Export {
     std::vector<std::string> outputs =
         onnx::Lower(trace, options_.preprocessing ? AddPreprocessing(&graph, input) : input, &graph);
     CheckClasses(trace);
-    if (options_.softmax) outputs[0] = AddSoftmax(&graph, trace, outputs[0]);
+    const bool probabilities = options_.softmax && TaskOfSource() != Task::kRegression;
+    if (probabilities) outputs[0] = AddProbabilities(&graph, trace, outputs[0]);
     onnx::Model model;
-    const std::string name = options_.softmax ? "probabilities" : source_.is_script ? "output" : "logits";
+    const std::string name = probabilities ? "probabilities" : OutputName();
     for (size_t i = 0; i < outputs.size(); ++i) {
       outputs[i] = graph.NameOutput(outputs[i], i == 0 ? name : name + "_" + std::to_string(i));
       model.outputs.push_back({outputs[i], onnx::DataTypeOf(trace.TypeOf(trace.outputs()[i])),
@@ -150,16 +151,19 @@ class Export {
     return graph->Transpose(graph->Emit("Add", {scaled, graph->Tensor(shift)}), {0, 3, 1, 2});
   }
 
-  std::string AddSoftmax(onnx::GraphBuilder *graph, const onnx::TracedModel &trace, const std::string &logits) const {
-    if (TaskOfSource() != Task::kClassification) {
-      throw Error::InvalidArgument("options.softmax is for classes, and the model's task is " +
-                                       std::string(ModelTask(TaskOfSource())) + ": leave it out",
-                                   {{"key", "softmax"}});
-    }
+  std::string OutputName() const {
+    if (TaskOfSource() == Task::kRegression) return "values";
+    return source_.is_script ? "output" : "logits";
+  }
+
+  // As the task makes them of logits.
+  std::string AddProbabilities(onnx::GraphBuilder *graph, const onnx::TracedModel &trace,
+                               const std::string &logits) const {
     if (trace.outputs().size() != 1 || trace.ShapeOf(trace.outputs()[0]).size() != 2) {
       throw Error::InvalidArgument("options.softmax is for models that return one [batch, classes] tensor",
                                    {{"key", "softmax"}});
     }
+    if (TaskOfSource() == Task::kMultilabel) return graph->Emit("Sigmoid", {logits});
     return graph->Emit("Softmax", {logits}, {{"axis", int64_t{1}}});
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -27,7 +28,8 @@
 // JSON lines: each line that is not blank is an object with these keys. "label" may be a string, a number or a list of
 // strings; "weight" a number; null is as if the key were not there.
 //
-// Each path is there once.
+// Each path is there once, however it is spelt. Where it leads is not looked at: it may be absolute, or leave the
+// directory with ".."; an image that is not there is a bad image (data.bad_images).
 
 namespace trainyard::image {
 namespace {
@@ -44,6 +46,12 @@ std::optional<Column> ColumnNamed(std::string_view name) {
     if (lower == kColumnNames[i]) return static_cast<Column>(i);
   }
   return std::nullopt;
+}
+
+// However it is spelt: "a/./b.jpg" and "a/../a//b.jpg" are the same.
+std::string NormalPath(const std::string &path) {
+  if (path.find("//") == std::string::npos && path.find("/.") == std::string::npos) return path;
+  return std::filesystem::path(path).lexically_normal().string();
 }
 
 // Builds the manifest row by row; both formats end here, so that they have the same rules.
@@ -104,7 +112,7 @@ class Builder {
   void Add(ManifestRow row) {
     if (manifest_.rows.size() == limits_.rows)
       Fail(row.line, "more than " + std::to_string(limits_.rows) + " rows: that is the most a manifest may have");
-    const auto [first, added] = lines_.emplace(row.path, row.line);
+    const auto [first, added] = lines_.emplace(NormalPath(row.path), row.line);
     if (!added) {
       Fail(row.line, "column 'path' names '" + std::string(TruncateUtf8(row.path, 200)) + "' again, after line " +
                          std::to_string(first->second) +

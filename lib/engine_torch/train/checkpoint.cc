@@ -26,11 +26,12 @@
 //   4. tensors "best.<name>": parameters and buffers that training changes, as they were after the best epoch; none
 //   when
 //      that is the last epoch done, and the model's own tensors are it
-//   5. metadata "trainyard_checkpoint": JSON {schema_version 2, epoch, step, global_step, skipped_steps, loss_sum,
-//   correct,
-//      images, bad_images, lr_factor, plateau {factor, best, epochs_without_gain}, best_epoch, best_val_accuracy,
-//      architecture, classes, mode, optimizer, seed, batch_size, best_is_current}; and where a job is more than
-//      the classification of images that are shuffled: recipe, best_val_loss
+//   5. metadata "trainyard_checkpoint": JSON {schema_version 3, epoch, step, global_step, skipped_steps, loss_sum,
+//      correct, images, bad_images, lr_factor, plateau {factor, best, epochs_without_gain}, history [[epoch,
+//      train_loss, train_accuracy, val_loss, val_accuracy, learning_rate] of each epoch done], best_epoch,
+//      best_val_accuracy, architecture, classes, mode, optimizer, seed, batch_size, best_is_current}; and where a job
+//      is more than the classification of images that are shuffled: recipe, best_val_loss. A number that is not finite
+//      is a string: "NaN"
 //   6. metadata "crc32": of all tensors' bytes in the order of their names, decimal
 // Random numbers have no state to keep: all are derived from (seed, epoch, step or image).
 

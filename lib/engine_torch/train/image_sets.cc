@@ -17,6 +17,7 @@ namespace trainyard {
 namespace {
 
 constexpr const char *kFractionKey = "data.validation_fraction";
+constexpr size_t kMostNames = 20;  // that an error lists
 
 std::string OnlyIn(const std::vector<std::string> &a, const std::vector<std::string> &b) {
   std::vector<std::string> only;
@@ -42,9 +43,12 @@ void CheckEveryClassIsLearnt(const image::ImageFolder &train, const TrainSetting
     if (counts[i] == 0) without.push_back(train.classes[i]);
   }
   if (without.empty()) return;
-  throw Error::InvalidArgument("'" + settings.manifest + "' has no training image of " + Join(without, ", ") +
+  const size_t more = without.size() - std::min(without.size(), kMostNames);
+  without.resize(without.size() - more);
+  const std::string names = Join(without, ", ") + (more > 0 ? " and " + std::to_string(more) + " more" : "");
+  throw Error::InvalidArgument("'" + settings.manifest + "' has no training image of " + names +
                                    ": add some, or leave out the validation images of what cannot be learnt",
-                               {{"path", settings.manifest}, {"classes", Join(without, ", ")}});
+                               {{"path", settings.manifest}, {"classes", names}});
 }
 
 ImageSets SetsOfFolders(const TrainSettings &settings) {

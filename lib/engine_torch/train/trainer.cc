@@ -5,8 +5,10 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
+#include "core/train_config.h"
 #include "engine_torch/models/load.h"
 #include "engine_torch/models/registry.h"
 #include "engine_torch/train/allocator.h"
@@ -55,9 +57,7 @@ Trainer::Trainer(const TrainSettings &settings, const ty_engine_host *host, bool
       own_libtorch_(own_libtorch),
       reporter_(host),
       device_(c10::kCPU),
-      checkpoints_(host->checkpoint_directory, settings.checkpoint_keep),
-      score_(settings.task, 0),
-      best_score_(settings.task, 0) {}
+      checkpoints_(host->checkpoint_directory, settings.checkpoint_keep) {}
 
 Trainer::~Trainer() = default;
 
@@ -67,8 +67,9 @@ void Trainer::Run() {
     Train();
   } catch (const std::exception &failure) {
     const auto *error = dynamic_cast<const Error *>(&failure);
-    // Who makes room goes on later: there is nothing to tell yet.
-    if (error == nullptr || error->status() != Status::kCanceled) LeaveReport(report::Ending::kFailed, failure.what());
+    // Who makes room goes on later: there is nothing to tell yet; nor before the data was found.
+    const bool tell = (error == nullptr || error->status() != Status::kCanceled) && validation_ != nullptr;
+    if (tell) LeaveReport(report::Ending::kFailed, failure.what(), std::nullopt);
     throw;
   }
 }
@@ -137,10 +138,9 @@ void Trainer::PrepareModel(const std::string &weights_path) {
     CodeFailures("weights",
                  [&] { LoadWeights(model_.get(), OpenWeights(weights_path), {.allow_head_mismatch = true}); });
   } else {
-    reporter_.Log(settings_.mode == TrainMode::kFeature ? LogLevel::kWarning : LogLevel::kInfo,
-                  settings_.mode == TrainMode::kFeature
-                      ? "no weights given: the frozen backbone is random; set model.weights"
-                      : "no weights given: training starts from random ones");
+    const bool frozen = settings_.mode == TrainMode::kFeature;
+    reporter_.Log(frozen ? LogLevel::kWarning : LogLevel::kInfo,
+                  frozen ? kRandomBackboneWarning : "no weights given: training starts from random ones");
   }
   ToChannelsLast(model_.get());
   model_->to(device_);
@@ -259,45 +259,41 @@ void Trainer::Finish(int64_t epochs_done, bool stopped) {
   if (const size_t bad = bad_train_.size() + bad_validation_.size(); bad > 0) {
     reporter_.Metric("bad_images", epochs_done, static_cast<double>(bad));
   }
-  TellResults(epochs_done);
-  LeaveReport(stopped ? report::Ending::kStopped : report::Ending::kCompleted, "");
+  // When the best epoch was before a resume; a host that wants the place does without the results.
+  if (best_verdicts_.empty() && best_answers_.empty() && info_.best_epoch > 0 && Evaluate(epochs_done, /*last=*/true)) {
+    best_verdicts_ = verdicts_;
+    best_answers_ = answers_;
+  }
+  LeaveReport(stopped ? report::Ending::kStopped : report::Ending::kCompleted, "", epochs_done);
   reporter_.Log(LogLevel::kInfo,
                 std::string(stopped ? "stopped as asked" : "done") + ": best validation " +
                     (numbers ? "loss " + Fixed(info_.best_val_loss) : "accuracy " + Fixed(info_.best_val_accuracy)) +
                     " in epoch " + std::to_string(info_.best_epoch));
 }
 
-// Of the weights that are kept, on the validation images.
-void Trainer::TellResults(int64_t epochs_done) {
-  if (best_verdicts_.empty() && info_.best_epoch > 0) {
-    // Its epoch was before a resume.
-    if (!Evaluate(epochs_done, /*last=*/true)) return;
-    best_verdicts_ = verdicts_;
-    best_score_ = score_;
-  }
-  // The other tasks tell theirs after each epoch.
+// Of the weights that are kept, on the validation images. The other tasks tell theirs after each epoch.
+void Trainer::TellResults(int64_t epochs_done, const report::TrainingReport &run) const {
   if (settings_.task != Task::kClassification) return;
-  const report::TrainingReport run = DescribeRun(Facts(), report::Ending::kCompleted, "");
   const report::ClassificationMetrics metrics = report::ComputeMetrics(run.confusion, run.top_k);
   if (metrics.images == 0) return;
   reporter_.Metric("val/balanced_accuracy", epochs_done, metrics.balanced_accuracy);
   reporter_.Metric("val/precision_macro", epochs_done, metrics.macro.precision);
   reporter_.Metric("val/recall_macro", epochs_done, metrics.macro.recall);
   reporter_.Metric("val/f1_macro", epochs_done, metrics.macro.f1);
+  if (std::isfinite(run.roc_auc)) reporter_.Metric("val/roc_auc", epochs_done, run.roc_auc);
   for (const report::TopKAccuracy &top : metrics.top_k) {
     reporter_.Metric(("val/top" + std::to_string(top.k) + "_accuracy").c_str(), epochs_done, top.accuracy);
   }
 }
 
-RunFacts Trainer::Facts() const {
-  return {&settings_, &info_, train_.get(), validation_.get(), &best_verdicts_, &best_score_, &times_, device_.str()};
-}
-
 // Whatever goes wrong here is told: the run itself is not worse for it.
-void Trainer::LeaveReport(report::Ending ending, const std::string &message) {
-  if (train_ == nullptr || validation_ == nullptr) return;  // nothing was begun
+void Trainer::LeaveReport(report::Ending ending, const std::string &message, std::optional<int64_t> epochs_done) const {
   try {
-    report::WriteReport(JoinPath(host_->output_directory, kReportFile), DescribeRun(Facts(), ending, message));
+    const report::TrainingReport run = DescribeRun(
+        {&settings_, &info_, train_.get(), validation_.get(), &best_verdicts_, &best_answers_, &times_, device_.str()},
+        ending, message);
+    if (epochs_done) TellResults(*epochs_done, run);
+    report::WriteReport(JoinPath(host_->output_directory, kReportFile), run);
   } catch (const std::exception &failure) {
     reporter_.Log(LogLevel::kWarning, std::string(kReportFile) + " could not be written: " + failure.what());
   }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "engine_torch/models/classifier.h"
+#include "engine_torch/train/answers.h"
 #include "engine_torch/train/checkpoint.h"
 #include "engine_torch/train/dataset.h"
 #include "engine_torch/train/feature_bank.h"
@@ -29,7 +30,6 @@
 #include "engine_torch/train/sampler.h"
 #include "engine_torch/train/schedule.h"
 #include "engine_torch/train/settings.h"
-#include "engine_torch/train/task_score.h"
 
 namespace trainyard {
 
@@ -54,6 +54,9 @@ class Trainer {
     double Accuracy() const { return images > 0 ? static_cast<double>(correct) / static_cast<double>(images) : 0; }
     double Rate() const { return seconds > 0 ? static_cast<double>(images - earlier_images) / seconds : 0; }
   };
+  // Images that a worker takes through (a part of) the model at once: enough to be efficient, few enough to stay in the
+  // CPU's caches.
+  static constexpr int64_t kWorkerImages = 16;
   // A step whose loss was not read from the device yet.
   struct PendingStep {
     int64_t step = 0;  // of the epoch, from 1
@@ -64,9 +67,10 @@ class Trainer {
   enum class PhaseEnd {
     kDone,
     kStopped,    // asked to end well
-    kLeft,       // asked to make room at once
     kNotFinite,  // the loss, and there is a checkpoint to go back to
   };
+
+  static double SecondsSince(int64_t start_ms);
 
   // trainer.cc: before and after the epochs
   void OpenData();
@@ -75,9 +79,9 @@ class Trainer {
   void LogStart() const;
   bool Resume();
   void Finish(int64_t epochs_done, bool stopped);
-  void TellResults(int64_t epochs_done);
-  RunFacts Facts() const;
-  void LeaveReport(report::Ending ending, const std::string &message);
+  // `epochs_done`: what is in the report is told as metrics, too, with this step.
+  void LeaveReport(report::Ending ending, const std::string &message, std::optional<int64_t> epochs_done) const;
+  void TellResults(int64_t epochs_done, const report::TrainingReport &run) const;
   CheckpointInfo NewInfo() const;
 
   // trainer_epoch.cc: the epochs
@@ -94,6 +98,19 @@ class Trainer {
   // False: a loss was not finite, and training may go back.
   bool ReadSteps(int64_t epoch, Totals *totals);
   PhaseEnd AfterStep(int64_t epoch, int64_t step, int64_t start_ms, Totals *totals);
+  // False: nothing was written, for the state is not finite.
+  bool WriteCheckpoint(const Totals &totals);
+  // Ends this process' part of the job; another one goes on from the last checkpoint.
+  [[noreturn]] void Leave(bool checkpoint_written) const;
+  void GoBack();
+  bool IsFinite() const;
+  void NoteBadImages(const Dataset &dataset, const char *which, std::set<size_t> *known) const;
+  void ReportProgress(int64_t epoch, const char *phase, int64_t step, int64_t steps, const Totals &totals);
+  [[noreturn]] void FailNan(int64_t epoch, int64_t step, int64_t images, double loss) const;
+  int64_t StepsPerEpoch() const;
+  StepRates RatesAt(int64_t epoch, int64_t step) const;
+
+  // trainer_evaluate.cc: the validation images, and which epoch is the best
   // Unless this is the `last` epoch, the loader is given the next one's images before the waiting begins. Nothing: the
   // host wants the place.
   std::optional<Totals> Evaluate(int64_t epoch, bool last);
@@ -103,15 +120,6 @@ class Trainer {
   void EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals);
   bool IsBetter(const Totals &val) const;
   bool KeepBest(int64_t epoch, const Totals &val);
-  void WriteCheckpoint(const Totals &totals);
-  [[noreturn]] void Leave() const;
-  void GoBack();
-  bool IsFinite() const;
-  void NoteBadImages(const Dataset &dataset, const char *which, std::set<size_t> *known) const;
-  void ReportProgress(int64_t epoch, const char *phase, int64_t step, int64_t steps, const Totals &totals);
-  [[noreturn]] void FailNan(int64_t epoch, int64_t step, int64_t images, double loss) const;
-  int64_t StepsPerEpoch() const;
-  StepRates RatesAt(int64_t epoch, int64_t step) const;
 
   NamedState ModelState() const;
   NamedState ChangingState() const;  // the part of it that training changes
@@ -141,8 +149,8 @@ class Trainer {
   std::vector<PendingStep> pending_;
   Verdicts verdicts_;       // of the last evaluation
   Verdicts best_verdicts_;  // of the best epoch; empty when another process evaluated it
-  TaskScore score_;         // the same two, of tasks other than classification
-  TaskScore best_score_;
+  Answers answers_;         // the same two, of tasks other than classification
+  Answers best_answers_;
   RunTimes times_;
   std::set<size_t> bad_train_;
   std::set<size_t> bad_validation_;

@@ -148,6 +148,10 @@ void ReportTraining(const image::ImageFolder &train, const TrainSettings &settin
   report->json().Set("steps_per_epoch", steps).Set("total_steps", steps * settings.epochs);
   if (settings.task == Task::kClassification && train.classes.size() == 1)
     report->Warning("there is only one class: every prediction will be '" + train.classes.front() + "'");
+  if (settings.sampling == Sampling::kWeighted && settings.loss.class_weights == "balanced") {
+    report->Warning(
+        "data.sampling weighted and loss.class_weights balanced both make up for rare classes: one of them is enough");
+  }
   report->Try([&] { Loss(settings.loss, ClassCounts(train), c10::kCPU); });
 }
 

@@ -45,20 +45,45 @@ std::string DecodeUri(const std::string &uri) {
   return bytes;
 }
 
-TEST(Report, OfNumbersHasFiguresInThePlaceOfClasses) {
-  TrainingReport report;
-  report.name = "ages";
-  report.epochs = {{1, 0.5, kNotMeasured, 0.6, kNotMeasured, 0.01, 2},
-                   {2, 0.4, kNotMeasured, 0.5, kNotMeasured, 0.01, 2}};
-  report.best_epoch = 2;
-  report.results = {{"mean absolute error", "0.25"}};
+TEST(Report, OfNumbersSetsPredictedAgainstTrueOnes) {
+  const TrainingReport report = NumbersReport({});
   const std::string html = RenderReport(report);
-  EXPECT_THAT(html, HasSubstr("<h2>Results</h2>"));
-  EXPECT_THAT(html, HasSubstr("mean absolute error</th><td>0.25</td>"));
+  for (const char *part :
+       {"<h2>Predicted and true numbers</h2>", "Root mean squared error", "Mean absolute error", "R\u00b2",
+        "0 to 2.5</th>", "off by 2.97", "<b class=\"wrong\">3.22</b>", "true <b>0.25</b>"}) {
+    EXPECT_THAT(html, HasSubstr(part));
+  }
   EXPECT_EQ(CountOf(html, "<svg"), 2u) << "loss and learning rate";
-  for (const char *part : {"Validation accuracy", "mistakes", "There are no results", "NaN"}) {
+  EXPECT_LT(html.find("off by 2.97"), html.find("off by 2.79")) << "the greatest error first";
+  for (const char *part : {"Validation accuracy", "validation accuracy", "Confusion matrix", "There are no results",
+                           "NaN", "taken for another class"}) {
     EXPECT_THAT(html, Not(HasSubstr(part))) << part;
   }
+}
+
+TEST(Report, OfLabelsHasARowForEach) {
+  TrainingReport report = LabelsReport(3, {});
+  const std::string html = RenderReport(report);
+  for (const char *part :
+       {"<h2>Labels</h2>", "All labels right", "Mean average precision", "ROC AUC", "<th scope=\"row\">label 3</th>",
+        "macro mean", "loss 2.97", "no label", "label 1, label 2"}) {
+    EXPECT_THAT(html, HasSubstr(part));
+  }
+  EXPECT_EQ(CountOf(html, "title=\"not defined: all images have the label"), 2u) << "label 1, which no image has";
+  EXPECT_EQ(CountOf(html, "<svg"), 3u);
+  for (const char *part : {"Confusion matrix", "There are no results", "taken for another class"}) {
+    EXPECT_THAT(html, Not(HasSubstr(part))) << part;
+  }
+  EXPECT_THAT(RenderReport(LabelsReport(500, {})), HasSubstr("The labels with the lowest F1, of 500."));
+  report.labels->names.pop_back();
+  EXPECT_THROW(RenderReport(report), Error);
+}
+
+TEST(Report, TwoClassesHaveARocAuc) {
+  TrainingReport report = TutorialReport({});
+  EXPECT_THAT(RenderReport(report), Not(HasSubstr("ROC AUC")));
+  report.roc_auc = 0.987;
+  EXPECT_THAT(RenderReport(report), HasSubstr("ROC AUC</dt><dd class=\"value\">0.987</dd>"));
 }
 
 TEST(Report, HoldsWhatWasGiven) {

@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "engine_torch/train/answers.h"
 #include "engine_torch/train/image_sets.h"
 #include "engine_torch/train/sampler.h"
-#include "engine_torch/train/task_score.h"
 #include "util/error.h"
 #include "util/fs.h"
 
@@ -126,39 +126,56 @@ TEST(Sampler, DrawsInProportionToTheWeights) {
   EXPECT_THAT(Sampler::RepeatsIn({2, 4, 2, 2, 4, 1}, 6), ElementsAre(0, 0, 1, 2, 1, 0));
 }
 
-std::map<std::string, double> ValuesOf(const TaskScore &score) {
+std::map<std::string, double> Metrics(Task task, const image::ImageFolder &folder, const Answers &answers) {
   std::map<std::string, double> values;
-  for (const TaskScore::Value &value : score.Values()) values[value.metric] = value.number;
+  for (const TaskMetric &metric : MetricsOf(task, folder, answers)) values[metric.name] = metric.value;
   return values;
 }
 
-TEST(TaskScore, LabelsAreScoredAsScikitLearnDoes) {
-  TaskScore score(Task::kMultilabel, 3);
-  EXPECT_TRUE(score.Values().empty());
-  score.Add(at::tensor({1.0f, -1.0f, -1.0f, 2.0f, 0.5f, -3.0f}).view({2, 3}),
-            at::tensor({1.0f, 0.0f, 0.0f, 1.0f, 0.0f, 0.0f}).view({2, 3}));
-  score.Add(at::tensor({-1.0f, 1.0f, -1.0f}).view({1, 3}), at::tensor({1.0f, 1.0f, 0.0f}).view({1, 3}));
-  EXPECT_EQ(score.images(), 3);
-  EXPECT_DOUBLE_EQ(score.Accuracy(), 1.0 / 3);
+// What each metric is, report/task_metrics_test.cc says.
+TEST(Answers, OfLabelsAreSetAgainstThoseOfTheImages) {
+  image::ImageFolder folder = FolderOf({0, 0, 0});
+  for (const std::vector<int32_t> &labels : std::vector<std::vector<int32_t>>{{0}, {0}, {0, 1}, {2}}) {
+    image::Sample sample;
+    sample.label = -1;
+    sample.labels = labels;
+    folder.samples.push_back(sample);
+  }
+  Answers answers(4, 3);
+  EXPECT_TRUE(answers.empty() && Metrics(Task::kMultilabel, folder, answers).empty());
+  // Batches in any order; the last image could not be read.
+  answers.Add(at::tensor({-1.0f, 1.0f, -1.0f, 1.0f, -1.0f, -1.0f}).view({2, 3}), {2, 0});
+  answers.Add(at::tensor({2.0f, 0.5f, -3.0f}).view({1, 3}), {1});
+  EXPECT_THAT(answers.Samples(), ElementsAre(0, 1, 2));
+  EXPECT_EQ(answers.Value(1, 1), 0.5f);
+  const report::LabelMetrics metrics = LabelMetricsOf(folder, answers);
+  EXPECT_EQ(metrics.images, 3);
+  EXPECT_EQ(metrics.all_right, 1);
   // Label 0: 2 right, 1 missed; label 1: 1 right, 1 wrongly told; label 2: never there.
-  EXPECT_DOUBLE_EQ(ValuesOf(score).at("val/f1_micro"), 2.0 * 3 / (2.0 * 3 + 1 + 1));
-  EXPECT_DOUBLE_EQ(ValuesOf(score).at("val/f1_macro"), (4.0 / 5 + 2.0 / 3 + 0) / 3);
+  const std::map<std::string, double> values = Metrics(Task::kMultilabel, folder, answers);
+  EXPECT_DOUBLE_EQ(values.at("val/f1_micro"), 2.0 * 3 / (2.0 * 3 + 1 + 1));
+  EXPECT_DOUBLE_EQ(values.at("val/f1_macro"), (4.0 / 5 + 2.0 / 3 + 0) / 3);
+  EXPECT_DOUBLE_EQ(values.at("val/average_precision_macro"), (1 + 1) / 2.0);
+  EXPECT_DOUBLE_EQ(values.at("val/roc_auc_macro"), 1) << "of label 1: of label 0 there is no image without";
+  // What torch's binary_cross_entropy_with_logits makes of the image.
+  const at::Tensor loss = at::binary_cross_entropy_with_logits(at::tensor({-1.0, 1.0, -1.0}, at::kDouble),
+                                                               at::tensor({1.0, 1.0, 0.0}, at::kDouble));
+  EXPECT_NEAR(ErrorOf(Task::kMultilabel, folder, answers, 2), loss.item<double>(), 1e-12);
 }
 
-TEST(TaskScore, NumbersAreScoredAsScikitLearnDoes) {
-  TaskScore score(Task::kRegression, 1);
+TEST(Answers, OfNumbersAreSetAgainstThoseOfTheImages) {
+  image::ImageFolder folder = FolderOf({4});
+  const std::vector<double> truth = {3, -0.5, 2, 7};
+  for (size_t i = 0; i < 4; ++i) folder.samples[i].value = truth[i];
+  Answers answers(4, 1);
   // The example of r2_score's documentation.
-  score.Add(at::tensor({2.5f, 0.0f}).view({2, 1}), at::tensor({3.0f, -0.5f}).view({2, 1}));
-  EXPECT_EQ(ValuesOf(score).size(), 3u);
-  score.Add(at::tensor({2.0f, 8.0f}).view({2, 1}), at::tensor({2.0f, 7.0f}).view({2, 1}));
-  EXPECT_NEAR(ValuesOf(score).at("val/r2"), 0.948608137, 1e-9);
-  EXPECT_DOUBLE_EQ(ValuesOf(score).at("val/mae"), 0.5);
-  EXPECT_DOUBLE_EQ(ValuesOf(score).at("val/rmse"), std::sqrt(0.375));
-  TaskScore one(Task::kRegression, 1);
-  one.Add(at::tensor({1.0f}).view({1, 1}), at::tensor({1.0f}).view({1, 1}));
-  EXPECT_TRUE(std::isnan(ValuesOf(one).at("val/r2")));
-  one.Add(at::tensor({1.0f}).view({1, 1}), at::tensor({1.0f}).view({1, 1}));
-  EXPECT_EQ(ValuesOf(one).at("val/r2"), 1);
+  answers.Add(at::tensor({2.0f, 8.0f}).view({2, 1}), {2, 3});
+  answers.Add(at::tensor({2.5f, 0.0f}).view({2, 1}), {0, 1});
+  const std::map<std::string, double> values = Metrics(Task::kRegression, folder, answers);
+  EXPECT_NEAR(values.at("val/r2"), 0.948608137, 1e-9);
+  EXPECT_DOUBLE_EQ(values.at("val/mae"), 0.5);
+  EXPECT_DOUBLE_EQ(values.at("val/rmse"), std::sqrt(0.375));
+  EXPECT_DOUBLE_EQ(ErrorOf(Task::kRegression, folder, answers, 3), 1);
 }
 
 class ManifestSets : public testing::Test {
@@ -210,6 +227,9 @@ TEST_F(ManifestSets, MeanWhatTheTaskSays) {
 TEST_F(ManifestSets, ErrorsSayWhatToDo) {
   TrainSettings settings;
   EXPECT_THAT(ErrorOf("path,label,split\na,x,train\nb,y,val\n", settings), HasSubstr("no training image of y"));
+  std::string many = "path,label,split\na,x,train\n";
+  for (int i = 0; i < 30; ++i) many += "b" + std::to_string(i) + ",y" + std::to_string(i) + ",val\n";
+  EXPECT_THAT(ErrorOf(many, settings), HasSubstr(" and 10 more: add some"));
   EXPECT_THAT(ErrorOf("path,label,split\na,x,val\n", settings), HasSubstr("no image to train on"));
   EXPECT_THAT(ErrorOf("path,label\na,x\n", settings), HasSubstr("set data.validation_fraction"));
   EXPECT_THAT(ErrorOf("path,label\na,\n", settings), HasSubstr("list.csv:2: column 'label' is empty"));

@@ -158,13 +158,30 @@ TEST_F(TasksTest, WeightedEpochsResumeInTheirMiddleBitByBit) {
   }
 }
 
+TEST_F(TasksTest, TwoClassesHaveARocAuc) {
+  EXPECT_EQ(Run("three", Config(data_)).metrics.count("val/roc_auc"), 0u);
+  for (const char *part : {"train", "val"}) RemoveTree(JoinPath(data_, std::string(part) + "/green"));
+  const TrainRun run = Run("a", Changed(Config(data_), {{"train.epochs", 3}}));
+  ASSERT_TRUE(run.answer.ok()) << run.answer.message;
+  // The share of pairs of a blue and a red image that are in the right order, from the predictor's probabilities.
+  double right = 0;
+  for (const std::vector<double> &blue : Predict("a", "blue")) {
+    for (const std::vector<double> &red : Predict("a", "red")) {
+      right += blue.at(1) < red.at(1) ? 1 : blue.at(1) == red.at(1) ? 0.5 : 0;
+    }
+  }
+  EXPECT_DOUBLE_EQ(run.metrics.at("val/roc_auc").at(3), right / 4);
+  EXPECT_THAT(ReadFile(JoinPath(At("a"), "report.html")), HasSubstr("ROC AUC"));
+}
+
 TEST_F(TasksTest, SeveralLabelsAreLearntAtOnce) {
   const std::map<std::string, std::string> labels = {{"blue", ""}, {"green", "cold"}, {"red", "warm;cold"}};
   const std::string manifest = Manifest("labels.csv", [&](const std::string &one) { return labels.at(one); });
   const Json config = With(manifest, {{"task", "multilabel"}, {"train.epochs", 4}, {"model.architecture", "resnet18"}});
   const TrainRun run = Run("a", config);
   ASSERT_TRUE(run.answer.ok()) << run.answer.message;
-  for (const char *name : {"train/accuracy", "val/accuracy", "val/f1_micro", "val/f1_macro"}) {
+  for (const char *name : {"train/accuracy", "val/accuracy", "val/f1_micro", "val/f1_macro",
+                           "val/average_precision_macro", "val/roc_auc_macro"}) {
     EXPECT_EQ(run.metrics.at(name).size(), 4u) << name;
   }
   EXPECT_EQ(run.metrics.count("val/balanced_accuracy"), 0u);
@@ -176,14 +193,16 @@ TEST_F(TasksTest, SeveralLabelsAreLearntAtOnce) {
   for (const auto &[one, text] : labels) {
     for (const std::vector<double> &p : Predict("a", one)) {
       ASSERT_EQ(p.size(), 2u);
-      for (const double probability : p) EXPECT_TRUE(probability > 0 && probability < 1);
+      for (const double probability : p) EXPECT_TRUE(probability >= 0 && probability <= 1);
       right += (p[0] > 0.5) == (one != "blue") && (p[1] > 0.5) == (one == "red") ? 1 : 0;
     }
   }
   EXPECT_DOUBLE_EQ(right / 6, run.metrics.at("best_val_accuracy").at(4));
   const std::string report = ReadFile(JoinPath(At("a"), "report.html"));
-  EXPECT_THAT(report, HasSubstr("images with all labels right"));
-  EXPECT_THAT(report, testing::Not(HasSubstr("Worst mistakes")));
+  EXPECT_THAT(report, HasSubstr("All labels right"));
+  EXPECT_THAT(report, HasSubstr("<th scope=\"row\">cold</th>"));
+  EXPECT_THAT(report, HasSubstr("val/red/0.jpg"));
+  EXPECT_THAT(report, testing::Not(HasSubstr("Confusion matrix")));
 }
 
 TEST_F(TasksTest, NumbersAreLearnt) {
@@ -218,7 +237,8 @@ TEST_F(TasksTest, NumbersAreLearnt) {
   }
   EXPECT_NEAR(squared / 6, best, 1e-3 * (1 + best));
   const std::string report = ReadFile(JoinPath(At("a"), "report.html"));
-  EXPECT_THAT(report, HasSubstr("root of the mean squared error"));
+  EXPECT_THAT(report, HasSubstr("Root mean squared error"));
+  EXPECT_THAT(report, HasSubstr("val/red/0.jpg"));
   EXPECT_THAT(report, testing::Not(HasSubstr("Validation accuracy")));
 
   // In two parts: the same model, and the best epoch's figures are in the report again.
@@ -226,7 +246,7 @@ TEST_F(TasksTest, NumbersAreLearnt) {
   const TrainRun second = Run("b", config);
   ASSERT_TRUE(second.answer.ok()) << second.answer.message;
   EXPECT_TRUE(ModelBytes("a") == ModelBytes("b"));
-  EXPECT_THAT(ReadFile(JoinPath(At("b"), "report.html")), HasSubstr("root of the mean squared error"));
+  EXPECT_THAT(ReadFile(JoinPath(At("b"), "report.html")), HasSubstr("Root mean squared error"));
 }
 
 TEST_F(TasksTest, LossAndTaskGoTogether) {

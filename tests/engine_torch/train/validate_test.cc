@@ -78,6 +78,21 @@ TEST_F(EngineTest, ValidationReadsManifests) {
   }
 }
 
+TEST_F(EngineTest, ValidationKnowsWhatDoesNotGoTogether) {
+  const std::string manifest = JoinPath(data_, "list.csv");
+  WriteFileAtomic(manifest, "path,label\nval/red/0.jpg,1\nval/red/1.jpg,2\nval/blue/0.jpg,1\nval/blue/1.jpg,2\n");
+  const Json config = Changed(
+      Config(""), {{"data.manifest", manifest}, {"data.validation_fraction", 0.5}, {"data.sampling", "weighted"}});
+  EXPECT_TRUE(Validate(config).GetStringList("problems").empty());
+  const std::vector<std::string> problems =
+      Validate(Changed(config, {{"task", "regression"}})).GetStringList("problems");
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_THAT(problems[0], HasSubstr("'data.sampling' is weighted, and the images have no classes"));
+  const Json loss = Json::Object().Set("class_weights", "balanced");
+  EXPECT_THAT(Validate(Changed(config, {{"loss", loss}})).GetStringList("warnings"),
+              testing::Contains(HasSubstr("both make up for rare classes")));
+}
+
 TEST_F(EngineTest, ValidationGathersProblems) {
   RemoveTree(JoinPath(data_, "val"));
   const Json report = Validate(Changed(Config(data_), {{"model.freeze", "layer9.*"}, {"device", "cuda:99"}}));
