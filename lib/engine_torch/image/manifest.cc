@@ -325,6 +325,10 @@ Manifest ReadManifest(const std::string &path, const ManifestLimits &limits) {
     throw Error::InvalidArgument("the manifest '" + path + "' is a directory: name the CSV or JSONL file in it",
                                  {{"path", path}});
   }
+  // A pipe would be waited for.
+  std::error_code ignored;
+  if (PathExists(path) && !std::filesystem::is_regular_file(path, ignored))
+    throw Error::InvalidArgument("the manifest '" + path + "' is no regular file", {{"path", path}});
   return ParseManifest(ReadFile(path, limits.file_bytes), FormatOf(path), path, limits);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace trainyard::report {
 namespace {
@@ -162,6 +163,7 @@ NumberMetrics ComputeNumberMetrics(std::vector<NumberAnswer> answers) {
   const bool constant = answers.front().truth == answers.back().truth;
   if (answers.size() > 1) metrics.r2 = !constant ? 1 - squared / scatter : squared > 0 ? 0 : 1;
   metrics.ranges = RangesOf(answers);
+  metrics.answers = std::move(answers);
   return metrics;
 }
 

@@ -79,6 +79,7 @@ struct NumberMetrics {
   // Of the images by their true number: one for each number when there are no more than kMostRanges, else ranges of
   // about equally many images. Images of the same number are in the same range.
   std::vector<NumberRange> ranges;
+  std::vector<NumberAnswer> answers;  // in the order of their true numbers
 };
 
 NumberMetrics ComputeNumberMetrics(std::vector<NumberAnswer> answers);

@@ -6,6 +6,7 @@
 
 #include "engine_torch/report/html.h"
 #include "engine_torch/report/mistakes.h"
+#include "engine_torch/report/scatter.h"
 
 namespace trainyard::report {
 namespace {
@@ -95,7 +96,8 @@ std::string RenderLabels(const LabelResults &results) {
 
 std::string RenderNumbers(const NumberMetrics &metrics) {
   Html html;
-  html.Raw(ScrollStart("Predicted against true numbers"));
+  html.Raw("<div class=\"pair\">\n<div class=\"block\">").Raw(RenderScatter(metrics.answers)).Raw("</div>\n");
+  html.Raw("<div class=\"block wide\">").Raw(ScrollStart("Predicted against true numbers"));
   html.Raw(
       "<table class=\"list\"><caption>The images by their true number. A model that knows no better tells numbers "
       "near the mean of all: its predictions rise less than the true ones.</caption>");
@@ -110,7 +112,7 @@ std::string RenderNumbers(const NumberMetrics &metrics) {
     }
     html.Raw("<td class=\"number\">").Raw(Count(range.images)).Raw("</td></tr>\n");
   }
-  return html.Raw("</tbody></table></div>\n").str();
+  return html.Raw("</tbody></table></div></div></div>\n").str();
 }
 
 std::vector<Miss> WorstMisses(std::vector<Miss> misses, size_t most) {

@@ -34,6 +34,18 @@ size_t StratumOf(const image::Sample &sample, const std::vector<int64_t> &counts
   }));
 }
 
+// A guess at what is meant when classes make no sense.
+std::string TaskHint(const image::ImageFolder &train, const TrainSettings &settings) {
+  if (settings.task != Task::kClassification) return "";
+  const auto is_number = [](const std::string &name) { return ParseDouble(name).has_value(); };
+  const auto is_list = [](const std::string &name) { return name.find(';') != std::string::npos; };
+  if (std::all_of(train.classes.begin(), train.classes.end(), is_number))
+    return ". If the labels are numbers to be told, set task regression";
+  if (std::any_of(train.classes.begin(), train.classes.end(), is_list))
+    return ". If they are several labels an image, set task multilabel";
+  return "";
+}
+
 // Of a manifest; folders without images are refused when they are read.
 void CheckEveryClassIsLearnt(const image::ImageFolder &train, const TrainSettings &settings) {
   if (settings.task == Task::kRegression) return;
@@ -47,7 +59,8 @@ void CheckEveryClassIsLearnt(const image::ImageFolder &train, const TrainSetting
   without.resize(without.size() - more);
   const std::string names = Join(without, ", ") + (more > 0 ? " and " + std::to_string(more) + " more" : "");
   throw Error::InvalidArgument("'" + settings.manifest + "' has no training image of " + names +
-                                   ": add some, or leave out the validation images of what cannot be learnt",
+                                   ": add some, or leave out the validation images of what cannot be learnt" +
+                                   TaskHint(train, settings),
                                {{"path", settings.manifest}, {"classes", names}});
 }
 
@@ -84,7 +97,8 @@ void FindValidation(const TrainSettings &settings, ImageSets *sets) {
   SetApart(settings.validation_fraction, settings.seed, &sets->train, &sets->validation);
   if (!sets->validation.samples.empty()) return;
   throw Error::InvalidArgument(
-      "no class has two images: none can be set apart to validate with (data.validation_fraction)",
+      "no class has two images: none can be set apart to validate with (data.validation_fraction)" +
+          TaskHint(sets->train, settings),
       {{"key", kFractionKey}});
 }
 

@@ -254,7 +254,8 @@ void Trainer::Finish(int64_t epochs_done, bool stopped) {
   WriteModel(host_->output_directory, description, *model_);
   const bool numbers = settings_.task == Task::kRegression;
   if (!numbers) reporter_.Metric("best_val_accuracy", epochs_done, info_.best_val_accuracy);
-  if (settings_.task != Task::kClassification) reporter_.Metric("best_val_loss", epochs_done, info_.best_val_loss);
+  if (settings_.task != Task::kClassification && info_.best_epoch > 0)
+    reporter_.Metric("best_val_loss", epochs_done, info_.best_val_loss);
   reporter_.Metric("best_epoch", epochs_done, static_cast<double>(info_.best_epoch));
   if (const size_t bad = bad_train_.size() + bad_validation_.size(); bad > 0) {
     reporter_.Metric("bad_images", epochs_done, static_cast<double>(bad));

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "engine_torch/train/failure.h"
-#include "engine_torch/train/parameters.h"
 #include "engine_torch/train/sampler.h"
 #include "engine_torch/train/trainer.h"
 #include "util/clock.h"

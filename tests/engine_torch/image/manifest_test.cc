@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <string>
 #include <vector>
@@ -166,6 +167,8 @@ TEST(ManifestTest, TheFilesNameTellsTheFormat) {
   EXPECT_EQ(csv.rows[0].path, directory.path() + "/x.jpg");
   EXPECT_THAT(ReadManifest(directory.Write("a.JSONL", R"({"path":"x.jpg","label":"y"})")).rows, SizeIs(1));
   EXPECT_THAT(ErrorOf([&] { ReadManifest(directory.path()); }), HasSubstr("is a directory"));
+  ASSERT_EQ(mkfifo((directory.path() + "/pipe.csv").c_str(), 0600), 0);
+  EXPECT_THAT(ErrorOf([&] { ReadManifest(directory.path() + "/pipe.csv"); }), HasSubstr("is no regular file"));
   try {
     ReadManifest(directory.path() + "/none.csv");
     ADD_FAILURE() << "no error";

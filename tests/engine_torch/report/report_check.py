@@ -79,7 +79,7 @@ def main():
     check(len(labels.findall(".//ol/li")) == 8, "labels: not 8 mistakes")
     _, numbers = reports["numbers"]
     check(len(numbers.findall(".//section[@id='classes']//tbody/tr")) == 10, "numbers: not 10 ranges")
-    check(len(list(numbers.iter("svg"))) == 2, "numbers: not two curves")
+    check(len(list(numbers.iter("svg"))) == 3, "numbers: not two curves and a scatter")
     check("ccuracy" not in text_of(numbers.find("body/main")), "numbers: an accuracy")
     # What is no markup comes back as it was given.
     _, hostile = reports["hostile"]

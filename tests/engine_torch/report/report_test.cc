@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "engine_torch/image/test_images.h"
@@ -14,6 +15,7 @@
 #include "engine_torch/report/line_chart.h"
 #include "engine_torch/report/mistakes.h"
 #include "engine_torch/report/sample_reports.h"
+#include "engine_torch/report/scatter.h"
 #include "engine_torch/report/thumbnail.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -53,12 +55,26 @@ TEST(Report, OfNumbersSetsPredictedAgainstTrueOnes) {
         "0 to 2.5</th>", "off by 2.97", "<b class=\"wrong\">3.22</b>", "true <b>0.25</b>"}) {
     EXPECT_THAT(html, HasSubstr(part));
   }
-  EXPECT_EQ(CountOf(html, "<svg"), 2u) << "loss and learning rate";
+  EXPECT_EQ(CountOf(html, "<svg"), 3u) << "loss, learning rate, predicted by true number";
+  EXPECT_THAT(html, HasSubstr("60 images, from 0 to 30; what is right lies on the diagonal."));
   EXPECT_LT(html.find("off by 2.97"), html.find("off by 2.79")) << "the greatest error first";
   for (const char *part : {"Validation accuracy", "validation accuracy", "Confusion matrix", "There are no results",
                            "NaN", "taken for another class"}) {
     EXPECT_THAT(html, Not(HasSubstr(part))) << part;
   }
+}
+
+TEST(Report, ScatterHasADotForEachImage) {
+  EXPECT_EQ(RenderScatter({}), "");
+  EXPECT_EQ(RenderScatter({{kNotMeasured, 1}, {1, INFINITY}}), "");
+  const std::string two = RenderScatter({{0, 0}, {4, 2}, {1, kNotMeasured}});
+  EXPECT_EQ(CountOf(two, "h0"), 2u);
+  // From 0 to 4 in a square of 260: the first at the lower left, the second at the right, half way up.
+  EXPECT_THAT(two, HasSubstr("d=\"M62.0 272.0h0M322.0 142.0h0\""));
+  const std::string many = RenderScatter(std::vector<NumberAnswer>(100000, {1e-9, 1e-9}));
+  EXPECT_EQ(CountOf(many, "h0"), kMostDots);
+  EXPECT_THAT(many, HasSubstr("2,000 of 100,000 images"));
+  EXPECT_LT(many.size(), 60000u);
 }
 
 TEST(Report, OfLabelsHasARowForEach) {

@@ -236,6 +236,8 @@ TEST_F(ManifestSets, ErrorsSayWhatToDo) {
   settings.validation_fraction = 0.5;
   EXPECT_THAT(ErrorOf("path,label,split\na,x,train\nb,x,val\n", settings), HasSubstr("set it to 0"));
   EXPECT_THAT(ErrorOf("path,label\na,x\nb,y\n", settings), HasSubstr("no class has two images"));
+  EXPECT_THAT(ErrorOf("path,label\na,0.5\nb,-1\n", settings), HasSubstr("set task regression"));
+  EXPECT_THAT(ErrorOf("path,label\na,x;y\nb,x\n", settings), HasSubstr("set task multilabel"));
   EXPECT_THAT(Open("path,label\na,x\nb,x\n", settings).validation.samples, SizeIs(1));
   settings.task = Task::kRegression;
   EXPECT_THAT(ErrorOf("path,label\na,1\nb,tall\n", settings), HasSubstr("list.csv:3: column 'label' must be a finite"));
