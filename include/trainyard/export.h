@@ -27,11 +27,11 @@ TY_EXTERN_C_BEGIN
  *   "batch_size"     1: for "dynamic_batch": false alone
  *   "preprocessing"  false; true: the file takes uint8 [n, height, width, 3], RGB, resized and cropped by the caller,
  *                    and normalises it itself
- *   "softmax"        false; true: the file gives probabilities
- *   "input_shape"    [3, crop, crop] of model.json, else [3, 224, 224]: one item's shape, without the batch
- *   "input_type"     "float32"; "float64", "float16", "int64", "int32": for TorchScript
- *   "mean", "std"    those of model.json, else ImageNet's: 3 numbers each, for "preprocessing"
- *   "classes"        those of model.json: names by index, for the metadata
+ *   "softmax"        false; true: the file gives what ty_predictor does: probabilities, by softmax for classes and by
+ * sigmoid for several labels (model.json, "task"); numbers stay as they are "input_shape"    [3, crop, crop] of
+ * model.json, else [3, 224, 224]: one item's shape, without the batch "input_type"     "float32"; "float64", "float16",
+ * "int64", "int32": for TorchScript "mean", "std"    those of model.json, else ImageNet's: 3 numbers each, for
+ * "preprocessing" "classes"        those of model.json: names by index, for the metadata
  *
  * The model is run once or twice on made-up inputs, and the operators it runs are written down. TorchScript whose
  * operators depend on the values of the input is refused; what runs otherwise for another batch size needs

@@ -375,7 +375,8 @@ TY_API ty_status ty_job_set_tag(ty_job *job, const char *key, const char *value,
  * @param out_report_json  [out] {"ok":bool, "problems":[lines], "warnings":[lines], "command":[...],
  * "snapshot":{"files":n,"bytes":n} with a source directory,
  * "train":{"classes":[names],"train_images":n,
- *                   "validation_images":n,"bad_images":[{"path":p,"reason":r}],"steps_per_epoch":n,"total_steps":n,"parameters":n,"memory_bytes":n}};
+ *                   "validation_images":n,"test_images":n (with a
+ * manifest),"bad_images":[{"path":p,"reason":r}],"steps_per_epoch":n,"total_steps":n,"parameters":n,"memory_bytes":n}};
  *                   free with ty_string_free. A job with problems still answers TY_OK.
  * @param err        [out, optional]
  * @return TY_OK, TY_ERR_RUNTIME, TY_ERR_ENGINE

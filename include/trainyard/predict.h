@@ -14,6 +14,16 @@
 
 TY_EXTERN_C_BEGIN
 
+/*
+ * What a model says depends on the task that it was trained for (model.json, "task"):
+ * - image_classification: of each class a probability (softmax); those of one image add up to 1;
+ * - image_multilabel: of each label, which are its "classes" here, a probability of its own (sigmoid); an image has the
+ *   labels above 0.5, and there may be none or several. Ask for all of them: top_k = class count;
+ * - image_regression: one "class", called "value" unless model.json names it, whose "probability" is the number, of
+ *   any size and sign.
+ * Items list what is highest first, in each of them.
+ */
+
 typedef struct ty_predictor ty_predictor;
 
 /** What the model said of one or more images. Immutable. */
@@ -22,9 +32,10 @@ typedef struct ty_prediction ty_prediction;
 /**
  * Open a model that a training job wrote, or one from elsewhere: weights of an architecture that the library knows, or
  * a TorchScript archive of any image classifier. A model.json beside such a file gives its classes and preprocessing
- * ({"schema_version": 1, "task": "image_classification", "classes": [...], "preprocessing": {"resize": 256, "crop":
- * 224, "mean": [...], "std": [...]}}); without one the classes are called "0", "1", ... and images are prepared as for
- * ImageNet. A weight file executes nothing; the code of a TorchScript archive runs, so open only what you trust.
+ * ({"schema_version": 1, "task": "image_classification" (or the others above), "classes": [...], "preprocessing":
+ * {"resize": 256, "crop": 224, "mean": [...], "std": [...]}}); without one the classes are called "0", "1", ... and
+ * images are prepared as for ImageNet. A weight file executes nothing; the code of a TorchScript archive runs, so open
+ * only what you trust.
  *
  * @param path           a directory with model.json and model.safetensors, or the path of either file; a .safetensors
  * file, or what torch.save wrote (a state dict, or a whole module of torchvision's classes); what torch.jit.save wrote,
@@ -97,7 +108,7 @@ TY_API ty_status ty_predictor_predict_folder(const ty_predictor *predictor, cons
  * @param input      float32 [n, 3, height, width], resized and normalised by the caller; or uint8 [n, height, width,
  * 3], RGB, which the library resizes, crops and normalises as the model wants it. CPU or CUDA memory; read in place
  * where the layout allows.
- * @param output     receives n x class count float32 values in row-major order: probabilities (softmax)
+ * @param output     receives n x class count float32 values in row-major order: probabilities, or numbers (above)
  * @param count      room in `output`, in values; at least n x class count
  * @param err        [out, optional]
  * @return TY_OK, TY_ERR_UNSUPPORTED (type, shape or device)
@@ -126,8 +137,8 @@ TY_API int32_t ty_prediction_class_index(const ty_prediction *prediction, size_t
 /** @param prediction  the prediction @param item  0 to size - 1 @param place  0 = best @return the class's name,
  * borrowed; NULL when there is none @since 0.1 */
 TY_API const char *ty_prediction_class_name(const ty_prediction *prediction, size_t item, int32_t place) TY_NOEXCEPT;
-/** @param prediction  the prediction @param item  0 to size - 1 @param place  0 = best @return its probability, 0 to 1;
- * 0 when there is none @since 0.1 */
+/** @param prediction  the prediction @param item  0 to size - 1 @param place  0 = best @return its probability, 0 to 1,
+ * or the number of a regression; 0 when there is none @since 0.1 */
 TY_API double ty_prediction_probability(const ty_prediction *prediction, size_t item, int32_t place) TY_NOEXCEPT;
 /** @param prediction  the prediction, or NULL @since 0.1 */
 TY_API void ty_prediction_free(ty_prediction *prediction) TY_NOEXCEPT;

@@ -7,6 +7,25 @@
  * train.batch_size (4), train.seed (0); optimizer.lr (0.001), optimizer.momentum (0.9); schedule.step_size (7),
  * schedule.gamma (0.1); device (auto).
  *
+ * Images come from folders of classes (data.directory, or data.train_directory and data.validation_directory), or from
+ * a manifest, data.manifest: a CSV file (RFC 4180, with a header) or JSON lines (.jsonl), UTF-8, with `path` (absolute,
+ * or relative to the manifest's directory), `label` (or `labels`) and if wanted `split` (train, val or validation,
+ * test; all rows or none) and `weight`. (As an input of the job, give the directory that it is in, and name it below:
+ * ${{inputs.NAME}}/list.csv.) Each path is there once; images that are not there are treated as bad images. Classes and
+ * labels are all names of the rows to train on and to validate with, sorted as bytes; each has a training image. What
+ * cannot be read is an error that names the line and the column.
+ * Without images to validate with, data.validation_fraction sets a share of each class apart: the images of a class in
+ * the order of SHA-256("<train.seed>\n<path below the folder or the manifest's directory>"), the first floor(n *
+ * fraction + 0.5) of n, but at least 1 and at most n - 1. data.sampling weighted draws the images of an epoch with
+ * replacement, as torch's WeightedRandomSampler does (as many as there are, by their weights; without weights such that
+ * classes come equally often); like all that is random it is derived from train.seed and the epoch.
+ *
+ * Tasks (`task`): classification, by cross entropy: a label is a class. multilabel, by binary cross entropy: a label is
+ * names with ';' between them, or a list, or empty; accuracy is the share of images with all labels right, and of
+ * epochs with the same one the lowest val/loss is best. regression, by loss.name mse, l1 or huber: a label is a number,
+ * best between about -1 and 1; the best epoch is the one with the lowest val/loss. The last two take manifests only.
+ * What their models say: predict.h.
+ *
  * Architectures: squeezenet1_0, squeezenet1_1, resnet18, resnet34, resnet50, resnet101, densenet121, vgg16_bn,
  * mobilenet_v2, mobilenet_v3_small, mobilenet_v3_large, efficientnet_b0, convnext_tiny, vit_b_16. Each is torchvision's
  * network of that name: the same parameter names, so that its weights load by name, the same initial weights from the
@@ -15,11 +34,15 @@
  * What a training run tells: the metrics train/loss, train/accuracy, val/loss, val/accuracy, learning_rate,
  * epoch_seconds and images_per_second with the epoch (from 1) as step; train/loss_step; at the end
  * best_val_accuracy, best_epoch, of that epoch val/balanced_accuracy, val/precision_macro, val/recall_macro,
- * val/f1_macro, val/top3_accuracy and val/top5_accuracy (with more classes than that), and, when there were any,
- * bad_images. Progress events: {"epoch", "epochs", "step", "steps", "phase", "loss", "accuracy", "images_per_second",
- * "time_left_ms"}. What it leaves: outputs/model.safetensors and outputs/model.json of the best epoch,
- * outputs/report.html (one file to look at: curves, confusion matrix, worst mistakes, settings, times, machine), and
- * outputs/checkpoints/ to go on from.
+ * val/f1_macro, val/roc_auc (of two classes), val/top3_accuracy and val/top5_accuracy (with more classes than that),
+ * and, when there were any, bad_images. multilabel: after each epoch val/f1_micro, val/f1_macro,
+ * val/average_precision_macro and val/roc_auc_macro too (the last two of the labels that some images have and some have
+ * not), at the end best_val_loss, and none of those of the best epoch. regression: val/rmse, val/mae and val/r2 after
+ * each epoch in the place of accuracies, and best_val_loss in the place of best_val_accuracy; "accuracy" is null. All
+ * as scikit-learn defines them. Progress events: {"epoch", "epochs", "step",
+ * "steps", "phase", "loss", "accuracy", "images_per_second", "time_left_ms"}. What it leaves: outputs/model.safetensors
+ * and outputs/model.json of the best epoch, outputs/report.html (one file to look at: curves, confusion matrix, labels
+ * or predicted against true numbers, worst mistakes, settings, times, machine), and outputs/checkpoints/ to go on from.
  *
  * Threads: one thread at a time, except for calls that take `const ty_train_config *`; ty_trainer: any thread.
  */

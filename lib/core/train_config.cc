@@ -223,31 +223,73 @@ bool IsDevice(std::string_view name) {
 
 }  // namespace
 
-void TrainConfig::CheckComplete() const {
-  const bool whole = !GetString("data.directory").empty();
-  const bool parts = !GetString("data.train_directory").empty() || !GetString("data.validation_directory").empty();
-  if (whole && parts) {
+std::string_view TrainConfig::LossName() const {
+  const std::string &name = GetString("loss.name"), &task = GetString("task");
+  if (name != "auto") return name;
+  return task == "multilabel" ? "bce" : task == "regression" ? "mse" : "cross_entropy";
+}
+
+// One way of naming the images, and something to validate with.
+void TrainConfig::CheckData() const {
+  const bool whole = !GetString("data.directory").empty(), manifest = !GetString("data.manifest").empty();
+  const bool train = !GetString("data.train_directory").empty(),
+             validation = !GetString("data.validation_directory").empty();
+  if (manifest && (whole || train || validation)) {
+    throw Error::InvalidArgument("set either 'data.manifest' or directories of images, not both",
+                                 {{"key", "data.manifest"}});
+  }
+  if (whole && (train || validation)) {
     throw Error::InvalidArgument(
         "set either 'data.directory' or both 'data.train_directory' and 'data.validation_directory', not all of them");
   }
-  if (!whole && (GetString("data.train_directory").empty() || GetString("data.validation_directory").empty())) {
+  const bool fraction = GetNumber("data.validation_fraction") > 0;
+  if (GetNumber("data.validation_fraction") == 1) {
+    throw Error::InvalidArgument("setting 'data.validation_fraction' must be below 1: no image would be left to learn",
+                                 {{"key", "data.validation_fraction"}});
+  }
+  if (fraction && validation) {
     throw Error::InvalidArgument(
-        "no training data: set 'data.directory' (with folders train and val), or 'data.train_directory' and "
-        "'data.validation_directory'",
+        "'data.validation_directory' has the validation images, and 'data.validation_fraction' would take training "
+        "images: set one of them",
+        {{"key", "data.validation_fraction"}});
+  }
+  if (!whole && !manifest && (!train || (!validation && !fraction))) {
+    throw Error::InvalidArgument(
+        "no training data: set 'data.directory' (with folders train and val), 'data.train_directory' and "
+        "'data.validation_directory' (or 'data.validation_fraction'), or 'data.manifest'",
         {{"key", "data.directory"}});
   }
-  const std::string &architecture = GetString("model.architecture");
+}
+
+// Task, data and loss fit together, in a job on images.
+void TrainConfig::CheckTask() const {
+  const std::string &task = GetString("task"), &architecture = GetString("model.architecture");
   if (architecture == "mlp" || architecture == "sequential") {
     throw Error::InvalidArgument(
         "setting 'model.architecture' " + architecture + " is for arrays: a job on images needs a network for images",
         {{"key", "model.architecture"}});
   }
-  if (GetString("loss.name") != "cross_entropy") {
+  if (task != "classification" && GetString("data.manifest").empty()) {
     throw Error::InvalidArgument(
-        "setting 'loss.name' must be cross_entropy for folders of images, whose classes are "
-        "the folders' names",
-        {{"key", "loss.name"}});
+        "setting 'task' is " + task + ", which needs 'data.manifest': a folder tells one class of its images",
+        {{"key", "task"}});
   }
+  const std::string_view losses = task == "multilabel"   ? "bce"
+                                  : task == "regression" ? "mse|l1|huber"
+                                                         : "cross_entropy";
+  if (!IsOneOf(LossName(), losses)) {
+    std::vector<std::string> names;
+    for (const std::string_view name : Split(losses, '|')) names.emplace_back(name);
+    throw Error::InvalidArgument("setting 'loss.name' is " + std::string(LossName()) + ", and 'task' " + task +
+                                     ", which learns by " + Join(names, ", ") +
+                                     ": change one of them, or set loss.name auto",
+                                 {{"key", "loss.name"}});
+  }
+}
+
+void TrainConfig::CheckComplete() const {
+  CheckData();
+  CheckTask();
   CheckTraining();
   if (GetInteger("transform.crop") > GetInteger("transform.resize")) {
     throw Error::InvalidArgument("'transform.crop' must not be larger than 'transform.resize'",
@@ -262,7 +304,8 @@ void TrainConfig::CheckTraining() const {
   if (const std::string &device = GetString("device"); !IsDevice(device)) {
     refuse("device", "must be auto, cpu, cuda or cuda:N, got '" + device + "'");
   }
-  const std::string &architecture = GetString("model.architecture"), &loss = GetString("loss.name");
+  const std::string &architecture = GetString("model.architecture");
+  const std::string loss(LossName());
   if ((architecture == "mlp" || architecture == "sequential") && GetInteger("model.inputs") == 0) {
     refuse("model.inputs", "must say how many values a sample of model.architecture " + architecture + " has");
   }

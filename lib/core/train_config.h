@@ -26,6 +26,9 @@ struct Setting {
   std::string_view doc;
 };
 
+// Of model.mode feature without model.weights: said at submission and by the run.
+inline constexpr char kRandomBackboneWarning[] = "no weights given: the frozen backbone is random; set model.weights";
+
 class TrainConfig {
  public:
   // Every setting, in the order they are described.
@@ -49,6 +52,9 @@ class TrainConfig {
   const std::string &GetString(std::string_view key) const;
   const std::vector<double> &GetNumberList(std::string_view key) const;
 
+  // loss.name, with the task's own in the place of `auto`.
+  std::string_view LossName() const;
+
   // What a job needs before it can run: data is named, and what CheckTraining says. Throw Error::InvalidArgument.
   void CheckComplete() const;
   // Settings that are each fine alone fit together.
@@ -59,6 +65,8 @@ class TrainConfig {
   static TrainConfig FromJson(const Json &json, std::string_view where);
 
  private:
+  void CheckData() const;
+  void CheckTask() const;
   size_t IndexOf(std::string_view key, SettingType type) const;
   void Store(size_t index, SettingValue value);
 

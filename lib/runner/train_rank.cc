@@ -107,7 +107,7 @@ TrainConfig WithInputs(const Job &job) {
   std::map<std::string, std::string> paths;
   for (const auto &[name, input] : job.inputs) paths[name] = TextVariable(InputVariables(name)[0].c_str());
   TrainConfig config = *job.train;
-  for (const char *key : kDataDirectories) config.SetString(key, ExpandInputs(config.GetString(key), paths));
+  for (const char *key : kDataPaths) config.SetString(key, ExpandInputs(config.GetString(key), paths));
   return config;
 }
 

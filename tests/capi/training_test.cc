@@ -1,5 +1,7 @@
 // The main job through the C API: train.h, job.h's validation of training jobs, run.h, model.h and predict.h together,
 // with the real runner and engine, on a small image set.
+#include <cmath>
+
 #include "capi/api.h"
 #include "util/hash.h"
 #include "util/json.h"
@@ -162,6 +164,51 @@ TEST_F(TrainingTest, ValidationCounts) {
   TyRun run;
   ASSERT_OK(ty_job_new_train(config, job.out(), err));
   EXPECT_EQ(ty_run_submit(workspace, "training", job, run.out(), err), TY_ERR_NOT_FOUND);
+}
+
+TEST_F(TrainingTest, LabelsAndNumbersComeFromAManifest) {
+  // Each texture has labels of its own, or a number.
+  std::string labels = "path,labels\n", numbers = "path,label\n";
+  for (const auto &entry : std::filesystem::recursive_directory_iterator(Images())) {
+    if (entry.path().extension() != ".jpg") continue;
+    const std::string name = entry.path().parent_path().filename(), path = entry.path();
+    labels += path + (name == "bricks" ? ",hard;made" : name == "gravel" ? ",hard" : ",") + "\n";
+    numbers += path + (name == "bricks" ? ",1" : name == "gravel" ? ",0.5" : ",-1") + "\n";
+  }
+  const std::string manifest = directory / "list.csv";
+  const Config config = NewConfig(2);
+  ASSERT_OK(ty_train_config_set_string(config, "data.directory", "", err));
+  ASSERT_OK(ty_train_config_set_string(config, "data.manifest", manifest.c_str(), err));
+  ASSERT_OK(ty_train_config_set_double(config, "data.validation_fraction", 0.25, err));
+  for (const std::string task : {"multilabel", "regression"}) {
+    WriteAll(manifest, task == "regression" ? numbers : labels);
+    ASSERT_OK(ty_train_config_set_string(config, "task", task.c_str(), err));
+    const Json report = Validate(config);
+    EXPECT_TRUE(report.GetBool("ok")) << report.DumpPretty();
+    EXPECT_EQ(report.Get("train").GetInt64("train_images") + report.Get("train").GetInt64("validation_images"), 27);
+    const TyRun run = Train(config);
+    ASSERT_EQ(Wait(run), TY_RUN_COMPLETED) << FailureOf(run) << Log(run);
+    double value = NAN;
+    EXPECT_OK(ty_run_get_metric_value(run, "best_val_loss", &value, err));
+    EXPECT_OK(ty_run_get_metric_value(run, task == "regression" ? "val/rmse" : "val/f1_macro", &value, err));
+    Model model;
+    ASSERT_OK(ty_run_register_model(run, task.c_str(), nullptr, nullptr, model.out(), err));
+    Predictor predictor;
+    ASSERT_OK(ty_predictor_open_model(model, "cpu", predictor.out(), err));
+    EXPECT_EQ(ty_predictor_class_count(predictor), task == "regression" ? 1 : 2);
+    EXPECT_STREQ(ty_predictor_class_name(predictor, 0), task == "regression" ? "value" : "hard");
+    Prediction prediction;
+    ASSERT_OK(ty_predictor_predict_image_file(predictor, AnImage().c_str(), 2, prediction.out(), err));
+    EXPECT_EQ(ty_prediction_class_count(prediction, 0), task == "regression" ? 1 : 2);
+  }
+
+  // Refused before anything starts, with the key and what to do.
+  ASSERT_OK(ty_train_config_set_string(config, "loss.name", "bce", err));
+  TyJob job;
+  TyRun run;
+  ASSERT_OK(ty_job_new_train(config, job.out(), err));
+  EXPECT_EQ(ty_run_submit(workspace, "training", job, run.out(), err), TY_ERR_INVALID_ARGUMENT);
+  EXPECT_NE(err.message().find("'loss.name' is bce, and 'task' regression"), std::string::npos) << err.message();
 }
 
 TEST_F(TrainingTest, FailuresHaveCodes) {

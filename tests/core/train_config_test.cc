@@ -70,6 +70,67 @@ TEST(TrainConfig, SettingsThatDoNotGoTogetherAreRefusedTogether) {
   }
 }
 
+TEST(TrainConfig, TheLossFollowsTheTask) {
+  TrainConfig config;
+  config.SetString("data.manifest", "/list.csv");
+  struct Case {
+    const char *task, *loss, *meant;  // meant: nullptr = they do not go together
+  };
+  for (const Case &one : {
+           Case{"classification", "auto", "cross_entropy"},
+           Case{"classification", "cross_entropy", "cross_entropy"},
+           Case{"classification", "mse", nullptr},
+           Case{"multilabel", "auto", "bce"},
+           Case{"multilabel", "cross_entropy", nullptr},
+           Case{"regression", "auto", "mse"},
+           Case{"regression", "l1", "l1"},
+           Case{"regression", "huber", "huber"},
+           Case{"regression", "bce", nullptr},
+       }) {
+    config.SetString("task", one.task);
+    config.SetString("loss.name", one.loss);
+    if (one.meant != nullptr) {
+      EXPECT_NO_THROW(config.CheckComplete()) << one.task << " " << one.loss;
+      EXPECT_EQ(config.LossName(), one.meant);
+    } else {
+      const std::string message = MessageOf([&] { config.CheckComplete(); });
+      EXPECT_THAT(message, HasSubstr(std::string("'loss.name' is ") + one.loss + ", and 'task' " + one.task));
+      EXPECT_NO_THROW(config.CheckTraining()) << "ty_trainer learns what its loss says";
+    }
+  }
+  config.SetString("loss.name", "auto");
+  config.SetNumber("loss.label_smoothing", 0.1);
+  EXPECT_THAT(MessageOf([&] { config.CheckComplete(); }), HasSubstr("must be cross_entropy with label smoothing"));
+}
+
+TEST(TrainConfig, ImagesAreNamedInOneWay) {
+  struct Case {
+    const char *settings, *message;  // nullptr: fine
+  };
+  for (const Case &one : {
+           Case{R"({"data":{"manifest":"/l.csv"}})", nullptr},
+           Case{R"({"data":{"manifest":"/l.csv","validation_fraction":0.2,"sampling":"weighted"}})", nullptr},
+           Case{R"({"data":{"directory":"/d","validation_fraction":0.2}})", nullptr},
+           Case{R"({"data":{"train_directory":"/d","validation_fraction":0.2}})", nullptr},
+           Case{R"({"data":{"train_directory":"/d"}})", "or 'data.validation_fraction'"},
+           Case{R"({"data":{"validation_directory":"/d","validation_fraction":0.2}})", "set one of them"},
+           Case{R"({"data":{"train_directory":"/d","validation_directory":"/v","validation_fraction":0.2}})",
+                "set one of them"},
+           Case{R"({"data":{"manifest":"/l.csv","directory":"/d"}})", "either 'data.manifest' or directories"},
+           Case{R"({"data":{"manifest":"/l.csv","validation_directory":"/d"}})", "either 'data.manifest'"},
+           Case{R"({"data":{"manifest":"/l.csv","validation_fraction":1}})", "must be below 1"},
+           Case{R"({"data":{"directory":"/d"},"task":"regression"})",
+                "'task' is regression, which needs 'data.manifest'"},
+       }) {
+    const TrainConfig config = TrainConfig::FromJson(Json::Parse(one.settings, "train"), "train");
+    if (one.message == nullptr) {
+      EXPECT_NO_THROW(config.CheckComplete()) << one.settings;
+    } else {
+      EXPECT_THAT(MessageOf([&] { config.CheckComplete(); }), HasSubstr(one.message)) << one.settings;
+    }
+  }
+}
+
 TEST(TrainConfig, UnknownKeysNameTheNearest) {
   TrainConfig config;
   EXPECT_THAT(MessageOf([&] { config.SetNumber("optimizer.lrr", 1); }), HasSubstr("did you mean 'optimizer.lr'?"));

@@ -93,6 +93,22 @@ TEST_F(PreflightTest, TrainingDataAndWeightsMustBeThere) {
   EXPECT_NE(message.find("data.directory"), std::string::npos) << message;
 }
 
+TEST_F(PreflightTest, AManifestIsAFile) {
+  Job job;
+  job.kind = RunKind::kTrain;
+  job.train = TrainConfig();
+  job.train->SetString("data.manifest", directory.path() + "/none.csv");
+  EXPECT_EQ(Check(job), Status::kNotFound);
+  EXPECT_NE(message.find("'data.manifest': file"), std::string::npos) << message;
+  job.train->SetString("data.manifest", File("list.csv", 0644));
+  EXPECT_EQ(Check(job), Status::kOk);
+  job.train->SetString("data.manifest", "${{inputs.set}}/list.csv");
+  job.inputs["set"].location = directory.path();
+  EXPECT_EQ(Check(job), Status::kOk);
+  EXPECT_TRUE(FindTrainingData(&job));
+  EXPECT_EQ(job.train->GetString("data.manifest"), directory.path() + "/list.csv");
+}
+
 TEST_F(PreflightTest, TrainingDataMayBeAnInput) {
   MakeDirs(directory.path() + "/set/train");
   Job job;

@@ -191,7 +191,7 @@ std::vector<std::string> JobWarnings(const Job &job, const JobNeeds &needs) {
                        std::to_string(needs.gpus_per_node) + " GPU(s): a process for each GPU is usual");
   }
   if (job.train && job.train->GetString("model.mode") == "feature" && job.train->GetString("model.weights").empty()) {
-    warnings.emplace_back("no weights given: the frozen backbone is random; set model.weights");
+    warnings.emplace_back(kRandomBackboneWarning);
   }
   return warnings;
 }

@@ -25,6 +25,11 @@ void CheckDirectory(const std::string &path, const std::string &what) {
   if (access(path.c_str(), R_OK | X_OK) != 0) throw Error::FromErrno(errno, "read", path);
 }
 
+void CheckReadableFile(const std::string &path, const std::string &what) {
+  if (!PathExists(path)) throw Error::NotFound(what + " file '" + path + "' does not exist", {{"path", path}});
+  if (access(path.c_str(), R_OK) != 0) throw Error::FromErrno(errno, "read", path);
+}
+
 bool IsProgram(const std::string &path) {
   return !IsDirectory(path) && access(path.c_str(), X_OK) == 0;
 }
@@ -104,7 +109,7 @@ void CheckLauncher(const Job &job) {
 // What is in an input that is fetched when the run starts cannot be looked at before.
 void CheckTraining(const Job &job, Store *store) {
   const TrainConfig &config = *job.train;
-  for (const char *key : kDataDirectories) {
+  for (const char *key : kDataPaths) {
     const std::string text = config.GetString(key);
     if (IsDatastoreReference(text)) {
       throw Error::InvalidArgument(std::string("'") + key + "': give the job '" + text +
@@ -112,14 +117,13 @@ void CheckTraining(const Job &job, Store *store) {
                                    {{"key", key}});
     }
     const auto path = text.empty() ? std::nullopt : PathInInputs(job, text);
-    if (path) CheckDirectory(*path, std::string("'") + key + "':");
+    if (!path) continue;
+    const std::string what = std::string("'") + key + "':";
+    key == std::string_view(kManifestKey) ? CheckReadableFile(*path, what) : CheckDirectory(*path, what);
   }
   const WeightsSource weights = ParseWeights(config.GetString("model.weights"));
   if (weights.kind == WeightsSource::Kind::kFile) {
-    if (!PathExists(weights.path)) {
-      throw Error::NotFound("'model.weights': file '" + weights.path + "' does not exist", {{"path", weights.path}});
-    }
-    if (access(weights.path.c_str(), R_OK) != 0) throw Error::FromErrno(errno, "read", weights.path);
+    CheckReadableFile(weights.path, "'model.weights':");
   }
   if (weights.kind == WeightsSource::Kind::kModel) WeightsOfModel(weights, store);
 }
@@ -129,7 +133,7 @@ void CheckTraining(const Job &job, Store *store) {
 void ResolvePaths(Job *job) {
   if (!job->source_directory.empty()) job->source_directory = AbsolutePath(job->source_directory);
   if (!job->train) return;
-  for (const char *key : kDataDirectories) {
+  for (const char *key : kDataPaths) {
     const std::string path = job->train->GetString(key);
     if (!path.empty() && !path.starts_with("${{") && !IsDatastoreReference(path))
       job->train->SetString(key, AbsolutePath(path));
@@ -149,7 +153,7 @@ std::optional<std::string> PathInInputs(const Job &job, const std::string &text)
 
 bool FindTrainingData(Job *job) {
   bool found = true;
-  for (const char *key : kDataDirectories) {
+  for (const char *key : kDataPaths) {
     const auto path = PathInInputs(*job, job->train->GetString(key));
     if (path) job->train->SetString(key, *path);
     found = found && path;

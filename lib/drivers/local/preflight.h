@@ -12,9 +12,10 @@
 
 namespace trainyard {
 
-// The settings of a training that name its data: directories, or ${{inputs.NAME}} and a path below it.
-inline constexpr const char *kDataDirectories[] = {"data.directory", "data.train_directory",
-                                                   "data.validation_directory"};
+// The settings of a training that name its data: directories and a manifest, or ${{inputs.NAME}} and a path below it.
+inline constexpr const char kManifestKey[] = "data.manifest";
+inline constexpr const char *kDataPaths[] = {"data.directory", "data.train_directory", "data.validation_directory",
+                                             kManifestKey};
 
 // Makes every local path in the job absolute: the run starts in another directory.
 void ResolvePaths(Job *job);

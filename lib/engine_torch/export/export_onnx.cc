@@ -16,7 +16,7 @@
 #include "util/text.h"
 
 // What the files say of themselves (metadata_props), each only where it is known:
-//   1. "task": "image_classification"
+//   1. "task": that of model.json, "image_classification" where there is none
 //   2. "architecture": a name of the table of models ("resnet50")
 //   3. "classes": the names by index, a JSON list of strings
 //   4. "preprocessing": that of model.json, a JSON object, with "included": whether the file does it itself
@@ -97,9 +97,10 @@ class Export {
     operators_ = std::move(lowered.operators);
     std::vector<std::string> &outputs = lowered.outputs;
     CheckClasses(trace);
-    if (options_.softmax) outputs[0] = AddSoftmax(&graph, trace, outputs[0]);
+    const bool probabilities = options_.softmax && TaskOfSource() != Task::kRegression;
+    if (probabilities) outputs[0] = AddProbabilities(&graph, trace, outputs[0]);
     onnx::Model model;
-    const std::string name = options_.softmax ? "probabilities" : source_.is_script() ? "output" : "logits";
+    const std::string name = probabilities ? "probabilities" : OutputName();
     for (size_t i = 0; i < outputs.size(); ++i) {
       outputs[i] = graph.NameOutput(outputs[i], i == 0 ? name : name + "_" + std::to_string(i));
       model.outputs.push_back({outputs[i], onnx::DataTypeOf(trace.TypeOf(trace.outputs()[i])),
@@ -150,13 +151,23 @@ class Export {
     return graph->Transpose(graph->Emit("Add", {scaled, graph->Tensor(shift)}), {0, 3, 1, 2});
   }
 
-  std::string AddSoftmax(onnx::GraphBuilder *graph, const onnx::TracedModel &trace, const std::string &logits) const {
+  std::string OutputName() const {
+    if (TaskOfSource() == Task::kRegression) return "values";
+    return source_.is_script() ? "output" : "logits";
+  }
+
+  // As the task makes them of logits.
+  std::string AddProbabilities(onnx::GraphBuilder *graph, const onnx::TracedModel &trace,
+                               const std::string &logits) const {
     if (trace.outputs().size() != 1 || trace.ShapeOf(trace.outputs()[0]).size() != 2) {
       throw Error::InvalidArgument("options.softmax is for models that return one [batch, classes] tensor",
                                    {{"key", "softmax"}});
     }
+    if (TaskOfSource() == Task::kMultilabel) return graph->Emit("Sigmoid", {logits});
     return graph->Emit("Softmax", {logits}, {{"axis", int64_t{1}}});
   }
+
+  Task TaskOfSource() const { return source_.model.description.task; }
 
   void CheckClasses(const onnx::TracedModel &trace) const {
     if (classes_.empty()) return;
@@ -200,7 +211,9 @@ class Export {
 
   void AddMetadata(onnx::Model *model) const {
     const ModelDescription *description = source_.description();
-    if (!source_.is_script() || description != nullptr) model->metadata.emplace_back("task", "image_classification");
+    if (!source_.is_script() || description != nullptr) {
+      model->metadata.emplace_back("task", std::string(ModelTask(TaskOfSource())));
+    }
     if (!source_.is_script()) model->metadata.emplace_back("architecture", source_.model.description.architecture);
     if (!classes_.empty()) model->metadata.emplace_back("classes", Json(classes_).Dump());
     if (!options_.preprocessing && (description == nullptr || !takes_images_)) return;

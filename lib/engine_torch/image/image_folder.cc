@@ -83,7 +83,7 @@ class Walker {
     std::sort(folders_.begin(), folders_.end());
     for (const auto &[folder, files] : folders_) {
       for (const std::string &file : files) {
-        samples_->push_back({folder + "/" + file, label_});
+        samples_->push_back({.path = folder + "/" + file, .label = label_});
       }
     }
   }
@@ -118,6 +118,11 @@ bool HasImageExtension(const std::string &name) {
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return std::any_of(std::begin(kExtensions), std::end(kExtensions),
                      [&](std::string_view extension) { return std::string_view(lower).ends_with(extension); });
+}
+
+std::string RelativeName(const ImageFolder &folder, const Sample &sample) {
+  const bool below = sample.path.starts_with(folder.root + "/");
+  return below ? sample.path.substr(folder.root.size() + 1) : sample.path;
 }
 
 ImageFolder ReadImageFolder(const std::string &root) {

@@ -13,11 +13,17 @@
 
 namespace trainyard::image {
 
+// One image and what is known of it: its class, several labels (in ascending order, each once; perhaps none), or a
+// number.
 struct Sample {
   std::string path;
-  int64_t label = 0;
+  int64_t label = 0;                 // -1: it has not one class
+  std::vector<int32_t> labels = {};  // of several
+  double value = 0;                  // the number
+  double weight = 1;                 // how much more often than others it is drawn, where that is asked for
 };
 
+// Images with the names of their classes. A manifest gives the same, with its directory as root.
 struct ImageFolder {
   std::string root;
   std::vector<std::string> classes;  // classes[label] is the folder's name
@@ -28,6 +34,9 @@ struct ImageFolder {
 // leads back to a folder above itself is an error. Throws kNotFound (no such folder, no class folder, a class without
 // images: named, with the extensions looked for), kPermission or kIo (a folder that cannot be read).
 ImageFolder ReadImageFolder(const std::string &root);
+
+// The sample's path below the root; the whole path when it is elsewhere.
+std::string RelativeName(const ImageFolder &folder, const Sample &sample);
 
 // True for .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp, in any case.
 bool HasImageExtension(const std::string &name);

@@ -89,7 +89,16 @@ Predictor::Predictor(const std::string &path, const std::string &device)
     : model_(path, ChooseDevice(device)), transform_(TransformOf(model_.description())) {}
 
 at::Tensor Predictor::Probabilities(const at::Tensor &images) const {
-  return model_.Logits(images).softmax(1, at::kFloat).to(c10::kCPU).contiguous();
+  const at::Tensor outputs = model_.Logits(images);
+  switch (model_.description().task) {
+    case Task::kClassification:
+      break;
+    case Task::kMultilabel:
+      return outputs.to(at::kFloat).sigmoid().to(c10::kCPU).contiguous();
+    case Task::kRegression:
+      return outputs.to(c10::kCPU, at::kFloat).contiguous();
+  }
+  return outputs.softmax(1, at::kFloat).to(c10::kCPU).contiguous();
 }
 
 std::vector<PredictionItem> Predictor::Files(const std::vector<std::string> &paths, int32_t top_k) const {

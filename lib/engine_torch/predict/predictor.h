@@ -1,5 +1,6 @@
-// A trained model, ready to classify. Thread rule: const functions may run concurrently on one predictor. Nothing
-// LibTorch-wide is changed.
+// A trained model, ready to be asked: of classes it tells probabilities that add up to 1, of labels a probability each,
+// of numbers the numbers. Thread rule: const functions may run concurrently on one predictor. Nothing LibTorch-wide is
+// changed.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +13,13 @@
 
 namespace trainyard {
 
-// One image's answer, best first.
+// One image's answer, the highest first.
 struct PredictionItem {
   std::string path;
   std::string error;   // empty when the image could be read
   int32_t status = 0;  // of the error, a ty_status number
   std::vector<int32_t> classes;
-  std::vector<double> probabilities;
+  std::vector<double> probabilities;  // or the numbers
 };
 
 class Predictor {
@@ -33,11 +34,11 @@ class Predictor {
   // Every image file below `directory`, sorted by path.
   std::vector<PredictionItem> Folder(const std::string &directory, int32_t top_k) const;
   // float32 [n, 3, h, w], ready for the model, or uint8 [n, h, w, 3], RGB, which is resized, cropped and normalised
-  // here. `output` receives n x classes probabilities; `count` is its room.
+  // here. `output` receives n x classes probabilities or numbers; `count` is its room.
   void Tensor(const DLTensor &input, float *output, size_t count) const;
 
  private:
-  at::Tensor Probabilities(const at::Tensor &images) const;  // [n, classes] float32 on the CPU
+  at::Tensor Probabilities(const at::Tensor &images) const;  // or numbers; [n, classes] float32 on the CPU
   at::Tensor ProbabilitiesOfAnySize(const at::Tensor &images) const;
   at::Tensor TransformBytes(const at::Tensor &bytes) const;
 

@@ -19,11 +19,6 @@ std::string NameOf(const ConfusionMatrix &confusion, size_t number) {
   return Shorten(confusion.classes[number], kLongestName);
 }
 
-// A table wider than the screen scrolls by itself; by the keyboard too.
-std::string ScrollStart(const std::string &label) {
-  return "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"" + Escape(label) + "\">";
-}
-
 class MatrixTable {
  public:
   MatrixTable(const ConfusionMatrix &confusion, const ClassificationMetrics &metrics)
@@ -100,19 +95,9 @@ std::string RenderPairs(const ConfusionMatrix &confusion, const ClassificationMe
   return html.Raw("</tbody></table></div></div>\n").str();
 }
 
-// A share as a bar and a number; `defined` false: there was nothing to take the share of.
-void Meter(double share, bool defined, Html *html) {
-  if (!defined) {
-    html->Raw("<td class=\"number meter\" title=\"not defined: counted as 0\"><span>\u2013</span></td>");
-    return;
-  }
-  html->Raw("<td class=\"number meter\" style=\"--share:").Raw(Fixed(share, 3)).Raw("\"><span>");
-  html->Raw(Fixed(share, 3)).Raw("</span></td>");
-}
-
 void AverageRow(const std::string &name, const AverageMetrics &average, int64_t images, Html *html) {
   html->Raw("<tr><th scope=\"row\">").Text(name).Raw("</th>");
-  for (const double value : {average.precision, average.recall, average.f1}) Meter(value, true, html);
+  for (const double value : {average.precision, average.recall, average.f1}) html->Raw(MeterCell(value, true));
   html->Raw("<td class=\"number\">").Raw(Count(images)).Raw("</td></tr>");
 }
 
@@ -141,9 +126,8 @@ std::string RenderPerClass(const ConfusionMatrix &confusion, const Classificatio
   for (const size_t i : order) {
     const ClassMetrics &one = metrics.classes[i];
     html.Raw("<tr><th scope=\"row\">").Text(NameOf(confusion, i)).Raw("</th>");
-    Meter(one.precision, one.predicted > 0, &html);
-    Meter(one.recall, one.support > 0, &html);
-    Meter(one.f1, one.occurs(), &html);
+    html.Raw(MeterCell(one.precision, one.predicted > 0)).Raw(MeterCell(one.recall, one.support > 0));
+    html.Raw(MeterCell(one.f1, one.occurs()));
     html.Raw("<td class=\"number\">").Raw(Count(one.support)).Raw("</td></tr>\n");
   }
   html.Raw("</tbody><tfoot>");

@@ -85,6 +85,18 @@ std::string Fixed(double value, int decimals) {
   return {buffer, result.ptr};
 }
 
+std::string ScrollStart(std::string_view label) {
+  return "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"" + Escape(label) + "\">";
+}
+
+std::string MeterCell(double share, bool defined, std::string_view why) {
+  Html html;
+  if (!defined)
+    return html.Raw("<td class=\"number meter\" title=\"").Text(why).Raw("\"><span>\u2013</span></td>").str();
+  html.Raw("<td class=\"number meter\" style=\"--share:").Raw(Fixed(share, 3)).Raw("\"><span>");
+  return html.Raw(Fixed(share, 3)).Raw("</span></td>").str();
+}
+
 std::string Percent(double share) {
   if (!std::isfinite(share)) return std::string(NameOfNonFinite(share));
   if (share == 0 || share == 1) return share == 0 ? "0%" : "100%";

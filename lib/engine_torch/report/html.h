@@ -35,6 +35,11 @@ class Html {
   std::string text_;
 };
 
+// A table wider than the screen scrolls by itself; by the keyboard too. Ends with "</div>".
+std::string ScrollStart(std::string_view label);
+// A cell with a share as a bar and a number; `defined` false: there was nothing to take the share of, for which `why`.
+std::string MeterCell(double share, bool defined, std::string_view why = "not defined: counted as 0");
+
 // The numbers of the report. What is no finite number is "–" (NaN) or "∞".
 std::string Number(double value, int digits = 4);  // significant digits: "0.1234", "1200", "1.5e-7"
 std::string Fixed(double value, int decimals);     // "12.0"

@@ -20,7 +20,7 @@ constexpr double kPlotHeight = kHeight - kTop - kBottom;
 constexpr double kBaseline = kHeight - kBottom;
 
 constexpr size_t kGroups = 150;              // more points than that cannot be told apart in such a picture
-constexpr size_t kMostDots = 40;             // single epochs are marked when there are so few
+constexpr size_t kMostMarkedEpochs = 40;     // single epochs are marked when there are so few
 constexpr double kLogarithmicFrom = 30;      // losses that explode
 constexpr double kStepsLogarithmicFrom = 5;  // learning rates fall by factors
 // Beyond these, differences and ratios leave the range of a double.
@@ -51,15 +51,6 @@ Axis LogarithmicAxis(double least, double greatest) {
   const int every = (last - first + 4) / 5;
   for (int exponent = first; exponent <= last; exponent += every) axis.ticks.push_back(std::pow(10, exponent));
   return axis;
-}
-
-// Short enough for the room beside the axis.
-std::string TickLabel(double value, LineChart::Unit unit) {
-  if (unit == LineChart::Unit::kPercent) return Number(value * 100, 6) + "%";
-  const double size = std::abs(value);
-  if (value == 0 || (size > 0.9e-4 && size < 1e5)) return Number(value, 6);
-  const auto exponent = static_cast<int>(std::floor(std::log10(size) + 1e-9));
-  return Number(value / std::pow(10, exponent), 3) + "e" + std::to_string(exponent);
 }
 
 std::string Value(double value, LineChart::Unit unit) {
@@ -168,7 +159,7 @@ class Picture {
   std::string Line(size_t number) const {
     const std::vector<ValueGroup> &groups = groups_[number];
     const bool band = groups.size() < chart_.epochs.size() && !chart_.steps;
-    const bool dots = groups.size() <= kMostDots;
+    const bool dots = groups.size() <= kMostMarkedEpochs;
     std::string path;
     std::string circles;
     bool joined = false;  // with the group before
@@ -260,6 +251,14 @@ double Axis::Place(double value) const {
   const double place =
       logarithmic ? (std::log(value) - std::log(low)) / (std::log(high) - std::log(low)) : (value - low) / (high - low);
   return std::clamp(place, 0.0, 1.0);
+}
+
+std::string TickLabel(double value, LineChart::Unit unit) {
+  if (unit == LineChart::Unit::kPercent) return Number(value * 100, 6) + "%";
+  const double size = std::abs(value);
+  if (value == 0 || (size > 0.9e-4 && size < 1e5)) return Number(value, 6);
+  const auto exponent = static_cast<int>(std::floor(std::log10(size) + 1e-9));
+  return Number(value / std::pow(10, exponent), 3) + "e" + std::to_string(exponent);
 }
 
 Axis PlanAxis(double least, double greatest, LineChart::Unit unit, double logarithmic_from) {

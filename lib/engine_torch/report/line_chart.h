@@ -58,5 +58,7 @@ struct Axis {
   double Place(double value) const;  // 0 at low, 1 at high, and never outside
 };
 Axis PlanAxis(double least, double greatest, LineChart::Unit unit, double logarithmic_from);
+// Short enough for the room beside the axis.
+std::string TickLabel(double value, LineChart::Unit unit);
 
 }  // namespace trainyard::report

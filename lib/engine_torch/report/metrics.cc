@@ -38,11 +38,7 @@ std::vector<ClassMetrics> PerClass(const ConfusionMatrix &confusion) {
       if (truth == predicted) classes[truth].correct = images;
     }
   }
-  for (ClassMetrics &one : classes) {
-    one.precision = Share(one.correct, one.predicted);
-    one.recall = Share(one.correct, one.support);
-    one.f1 = Share(2 * one.correct, one.support + one.predicted);
-  }
+  for (ClassMetrics &one : classes) one = MetricsOfCounts(one.support, one.predicted, one.correct);
   return classes;
 }
 
@@ -96,6 +92,15 @@ void ConfusionMatrix::Add(int64_t truth, int64_t predicted, int64_t images) {
     }
   }
   counts[static_cast<size_t>(truth * limit + predicted)] += images;
+}
+
+ClassMetrics MetricsOfCounts(int64_t support, int64_t predicted, int64_t correct) {
+  return {.support = support,
+          .predicted = predicted,
+          .correct = correct,
+          .precision = Share(correct, predicted),
+          .recall = Share(correct, support),
+          .f1 = Share(2 * correct, support + predicted)};
 }
 
 ClassificationMetrics ComputeMetrics(const ConfusionMatrix &confusion, const std::vector<TopKCount> &top_k) {

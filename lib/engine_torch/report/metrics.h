@@ -47,6 +47,9 @@ struct ClassMetrics {
   bool occurs() const { return support > 0 || predicted > 0; }
 };
 
+// Of how many images are of a class, were taken for it, and were rightly so.
+ClassMetrics MetricsOfCounts(int64_t support, int64_t predicted, int64_t correct);
+
 struct AverageMetrics {
   double precision = 0;
   double recall = 0;

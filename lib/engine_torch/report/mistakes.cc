@@ -16,11 +16,26 @@ constexpr size_t kLongestPath = 160;
 constexpr size_t kLongestReason = 200;
 constexpr int kFewPixels = 64;  // enlarged in squares rather than blurred
 
-std::string Picture(const Mistake &mistake, const std::string &alternative) {
+std::string RenderMistake(const Mistake &mistake, const std::vector<std::string> &classes) {
+  const std::string truth = Shorten(classes[static_cast<size_t>(mistake.truth)], kLongestName);
+  const std::string predicted = Shorten(classes[static_cast<size_t>(mistake.predicted)], kLongestName);
+  const std::string path = Shorten(mistake.path, kLongestPath);
   Html html;
-  if (mistake.image_path.empty()) return "<div class=\"nopicture\">no picture was kept</div>";
+  html.Raw("<li><figure>")
+      .Raw(Picture(mistake.image_path, "Validation image of class " + truth + ", taken for " + predicted));
+  html.Raw("<figcaption><span class=\"row\"><span class=\"sure\">").Text(Percent(mistake.probability));
+  html.Raw("</span>predicted <b class=\"wrong\">").Text(predicted).Raw("</b></span><span class=\"row\">true <b>");
+  html.Text(truth).Raw("</b></span><span class=\"path\">").Text(path);
+  return html.Raw("</span></figcaption></figure></li>\n").str();
+}
+
+}  // namespace
+
+std::string Picture(const std::string &image_path, const std::string &alternative) {
+  Html html;
+  if (image_path.empty()) return "<div class=\"nopicture\">no picture was kept</div>";
   try {
-    const Thumbnail thumbnail = MakeThumbnail(mistake.image_path);
+    const Thumbnail thumbnail = MakeThumbnail(image_path);
     html.Raw(std::max(thumbnail.width, thumbnail.height) <= kFewPixels ? "<img class=\"tiny\"" : "<img");
     html.Raw(" width=\"").Raw(thumbnail.width).Raw("\" height=\"").Raw(thumbnail.height).Raw("\" alt=\"");
     html.Text(alternative).Raw("\" src=\"").Raw(thumbnail.data_uri).Raw("\"/>");
@@ -29,20 +44,6 @@ std::string Picture(const Mistake &mistake, const std::string &alternative) {
   }
   return html.str();
 }
-
-std::string RenderMistake(const Mistake &mistake, const std::vector<std::string> &classes) {
-  const std::string truth = Shorten(classes[static_cast<size_t>(mistake.truth)], kLongestName);
-  const std::string predicted = Shorten(classes[static_cast<size_t>(mistake.predicted)], kLongestName);
-  const std::string path = Shorten(mistake.path, kLongestPath);
-  Html html;
-  html.Raw("<li><figure>").Raw(Picture(mistake, "Validation image of class " + truth + ", taken for " + predicted));
-  html.Raw("<figcaption><span class=\"row\"><span class=\"sure\">").Text(Percent(mistake.probability));
-  html.Raw("</span>predicted <b class=\"wrong\">").Text(predicted).Raw("</b></span><span class=\"row\">true <b>");
-  html.Text(truth).Raw("</b></span><span class=\"path\">").Text(path);
-  return html.Raw("</span></figcaption></figure></li>\n").str();
-}
-
-}  // namespace
 
 std::vector<Mistake> WorstMistakes(std::vector<Mistake> mistakes, size_t most) {
   // A NaN would be in no order with anything.

@@ -10,6 +10,9 @@
 
 namespace trainyard::report {
 
+// A thumbnail, or why there is none. `image_path` empty: none was kept.
+std::string Picture(const std::string &image_path, const std::string &alternative);
+
 // Those the model was surest of, at most `most`; among equals by path.
 std::vector<Mistake> WorstMistakes(std::vector<Mistake> mistakes, size_t most);
 

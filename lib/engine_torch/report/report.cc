@@ -10,6 +10,7 @@
 #include "engine_torch/report/line_chart.h"
 #include "engine_torch/report/mistakes.h"
 #include "engine_torch/report/style.h"
+#include "engine_torch/report/task_results.h"
 #include "util/build_id.h"
 #include "util/clock.h"
 #include "util/error.h"
@@ -40,6 +41,10 @@ void Check(const TrainingReport &report) {
       throw Error::InvalidArgument("the epochs of a report ascend: " + std::to_string(report.epochs[i].epoch) +
                                    " comes after " + std::to_string(report.epochs[i - 1].epoch));
     }
+  }
+  if (report.labels && report.labels->names.size() != report.labels->metrics.labels.size()) {
+    throw Error::InvalidArgument("a report names " + std::to_string(report.labels->names.size()) + " labels and has " +
+                                 std::to_string(report.labels->metrics.labels.size()) + " results of labels");
   }
   const auto classes = static_cast<int64_t>(report.confusion.size());
   for (const Mistake &mistake : report.mistakes) {
@@ -94,14 +99,7 @@ class Page {
     html_.Raw("<main>\n");
     Tiles();
     Curves();
-    if (metrics_.images > 0) {
-      html_.Raw("<section id=\"classes\"><h2>Classes</h2>\n").Raw(RenderClasses(report_.confusion, metrics_));
-      html_.Raw("</section>\n<section id=\"mistakes\"><h2>Worst mistakes</h2>\n");
-      html_.Raw(RenderMistakes(report_, metrics_.images - metrics_.correct, metrics_.images)).Raw("</section>\n");
-    } else {
-      html_.Raw(
-          "<section id=\"classes\"><h2>Classes</h2>\n<p>There are no results on validation images.</p></section>\n");
-    }
+    Results();
     Facts();
     Settings();
     html_.Raw("</main>\n");
@@ -124,10 +122,38 @@ class Page {
     }
     if (report_.started_ms > 0) parts.push_back("started " + Moment(report_.started_ms));
     html_.Text(Join(parts, " \u00b7 ")).Raw("</p>\n");
-    html_.Raw(
-        "<nav aria-label=\"Parts of the report\"><a href=\"#curves\">Curves</a> <a href=\"#classes\">Classes</a> ");
-    if (metrics_.images > 0) html_.Raw("<a href=\"#mistakes\">Mistakes</a> ");
+    html_.Raw("<nav aria-label=\"Parts of the report\"><a href=\"#curves\">Curves</a> <a href=\"#classes\">");
+    html_.Raw(report_.labels ? "Labels</a> " : report_.numbers ? "Numbers</a> " : "Classes</a> ");
+    if (metrics_.images > 0 || !report_.misses.empty()) html_.Raw("<a href=\"#mistakes\">Mistakes</a> ");
     html_.Raw("<a href=\"#run\">Run</a> <a href=\"#settings\">Settings</a></nav>\n</header>\n");
+  }
+
+  // What the model said of the validation images.
+  void Results() {
+    html_.Raw("<section id=\"classes\"><h2>");
+    html_.Raw(report_.labels ? "Labels" : report_.numbers ? "Predicted and true numbers" : "Classes").Raw("</h2>\n");
+    if (report_.labels && report_.labels->metrics.images > 0) {
+      html_.Raw(RenderLabels(*report_.labels));
+    } else if (report_.numbers && report_.numbers->images > 0) {
+      html_.Raw(RenderNumbers(*report_.numbers));
+    } else if (metrics_.images > 0) {
+      html_.Raw(RenderClasses(report_.confusion, metrics_));
+    } else {
+      html_.Raw("<p>There are no results on validation images.</p>");
+    }
+    html_.Raw("</section>\n");
+    if (metrics_.images == 0 && report_.misses.empty()) return;
+    html_.Raw("<section id=\"mistakes\"><h2>Worst mistakes</h2>\n");
+    html_.Raw(metrics_.images > 0 ? RenderMistakes(report_, metrics_.images - metrics_.correct, metrics_.images)
+                                  : RenderMisses(report_.misses, report_.numbers.has_value()));
+    html_.Raw("</section>\n");
+  }
+
+  // Numbers are learnt without an accuracy.
+  bool HasAccuracy() const {
+    return report_.epochs.empty() || std::any_of(report_.epochs.begin(), report_.epochs.end(), [](const EpochRow &row) {
+             return !std::isnan(row.train_accuracy) || !std::isnan(row.val_accuracy);
+           });
   }
 
   // "2026-11-21 04:21 UTC"
@@ -160,6 +186,21 @@ class Page {
     html_.Text(more).Raw("</dd></div>\n");
   }
 
+  static std::string OnImages(int64_t images) { return "on " + Count(images) + (images == 1 ? " image" : " images"); }
+
+  void LabelTiles(const LabelMetrics &labels) {
+    Tile("All labels right", Percent(labels.accuracy), Count(labels.all_right) + " of " + Count(labels.images));
+    Tile("F1 (micro)", Number(labels.f1_micro), "mean of the labels (macro) " + Number(labels.f1_macro));
+    Tile("Mean average precision", Number(labels.average_precision_macro),
+         "ROC AUC (macro) " + Number(labels.roc_auc_macro));
+  }
+
+  void NumberTiles(const NumberMetrics &numbers) {
+    Tile("Root mean squared error", Number(numbers.rmse), OnImages(numbers.images));
+    Tile("Mean absolute error", Number(numbers.mae), OnImages(numbers.images));
+    Tile("R\u00b2", Number(numbers.r2), "1 is perfect, 0 no better than the mean");
+  }
+
   void Tiles() {
     html_.Raw("<dl class=\"tiles\">\n");
     if (metrics_.images > 0) {
@@ -171,7 +212,12 @@ class Page {
       Tile("Mistakes", Count(metrics_.images - metrics_.correct),
            "of " + Count(metrics_.images) + (metrics_.images == 1 ? " image" : " images"));
       Tile("Mean F1 (macro)", Fixed(metrics_.macro.f1, 3), "balanced accuracy " + Percent(metrics_.balanced_accuracy));
-    } else if (best_ != nullptr) {
+      if (!std::isnan(report_.roc_auc)) Tile("ROC AUC", Number(report_.roc_auc), "of the two classes");
+    } else if (report_.labels && report_.labels->metrics.images > 0) {
+      LabelTiles(report_.labels->metrics);
+    } else if (report_.numbers && report_.numbers->images > 0) {
+      NumberTiles(*report_.numbers);
+    } else if (best_ != nullptr && !std::isnan(best_->val_accuracy)) {
       Tile("Validation accuracy", Percent(best_->val_accuracy), "in the best epoch");
     }
     if (best_ != nullptr) {
@@ -207,10 +253,12 @@ class Page {
     chart.title = "Loss";
     chart.curves = {{"training", Column(&EpochRow::train_loss)}, {"validation", Column(&EpochRow::val_loss)}};
     html_.Raw(RenderLineChart(chart));
-    chart.title = "Accuracy";
-    chart.unit = LineChart::Unit::kPercent;
-    chart.curves = {{"training", Column(&EpochRow::train_accuracy)}, {"validation", Column(&EpochRow::val_accuracy)}};
-    html_.Raw(RenderLineChart(chart));
+    if (HasAccuracy()) {
+      chart.title = "Accuracy";
+      chart.unit = LineChart::Unit::kPercent;
+      chart.curves = {{"training", Column(&EpochRow::train_accuracy)}, {"validation", Column(&EpochRow::val_accuracy)}};
+      html_.Raw(RenderLineChart(chart));
+    }
     chart.title = "Learning rate";
     chart.unit = LineChart::Unit::kNumber;
     chart.steps = true;
@@ -244,10 +292,12 @@ class Page {
     html_.Raw(
         "</summary><div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Epochs\">"
         "<table class=\"list\"><thead><tr>");
-    for (const char *name : {"epoch", "training loss", "training accuracy", "validation loss", "validation accuracy",
-                             "learning rate", "time"}) {
-      html_.Raw("<th scope=\"col\" class=\"number\">").Raw(name).Raw("</th>");
+    std::vector<const char *> names = {"epoch", "training loss", "validation loss", "learning rate", "time"};
+    if (HasAccuracy()) {
+      names = {"epoch",         "training loss", "training accuracy", "validation loss", "validation accuracy",
+               "learning rate", "time"};
     }
+    for (const char *name : names) html_.Raw("<th scope=\"col\" class=\"number\">").Raw(name).Raw("</th>");
     html_.Raw("</tr></thead><tbody>\n");
     for (const size_t i : rows) EpochTableRow(report_.epochs[i]);
     html_.Raw("</tbody></table></div></details>\n");
@@ -257,8 +307,12 @@ class Page {
     html_.Raw(&row == best_ ? "<tr class=\"chosen\"><th scope=\"row\" class=\"number\">"
                             : "<tr><th scope=\"row\" class=\"number\">");
     html_.Raw(row.epoch).Raw(&row == best_ ? " (best)</th>" : "</th>");
-    for (const std::string &text : {Number(row.train_loss), Percent(row.train_accuracy), Number(row.val_loss),
-                                    Percent(row.val_accuracy), Number(row.learning_rate), Duration(row.seconds)}) {
+    std::vector<std::string> cells = {Number(row.train_loss)};
+    if (HasAccuracy()) cells.push_back(Percent(row.train_accuracy));
+    cells.push_back(Number(row.val_loss));
+    if (HasAccuracy()) cells.push_back(Percent(row.val_accuracy));
+    cells.insert(cells.end(), {Number(row.learning_rate), Duration(row.seconds)});
+    for (const std::string &text : cells) {
       html_.Raw("<td class=\"number\">").Text(text).Raw("</td>");
     }
     html_.Raw("</tr>\n");
@@ -332,7 +386,7 @@ class Page {
 
   void Footer() {
     html_.Raw(
-        "<footer>Accuracy, precision, recall and F1 are defined as in scikit-learn; what is not defined counts as 0 "
+        "<footer>Metrics are defined as in scikit-learn; precision, recall and F1 that are not defined count as 0 "
         "in means. The interval is Wilson's. Written by trainyard ");
     const std::string_view build = BuildId();  // "<version>-<hash>"
     html_.Text(build.substr(0, build.find('-'))).Raw(".</footer>\n");

@@ -1,8 +1,8 @@
-// What a training run leaves for people to look at: one HTML file with curves, the confusion matrix, the worst mistakes
-// with their pictures, settings, timings and machine. The file needs nothing beside itself: styles, curves and pictures
-// are in it, there is no script, and its content security policy forbids the browser every request. It follows the
-// light or dark scheme of the reader, prints, and fits a phone. Its size is bounded, whatever the number of epochs,
-// classes, mistakes or warnings.
+// What a training run leaves for people to look at: one HTML file with curves, the confusion matrix (or the labels, or
+// predicted against true numbers), the worst mistakes with their pictures, settings, timings and machine. The file
+// needs nothing beside itself: styles, curves and pictures are in it, there is no script, and its content security
+// policy forbids the browser every request. It follows the light or dark scheme of the reader, prints, and fits a
+// phone. Its size is bounded, whatever the number of epochs, classes, mistakes or warnings.
 //
 // This library knows neither the trainer nor LibTorch: who trains fills in a TrainingReport.
 //
@@ -12,10 +12,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine_torch/report/metrics.h"
+#include "engine_torch/report/task_metrics.h"
 #include "util/json.h"
 
 namespace trainyard::report {
@@ -49,6 +51,20 @@ struct Mistake {
   std::string image_path;  // what its thumbnail is made from; empty: none
 };
 
+// A validation image for which other labels, or another number, were told.
+struct Miss {
+  std::string path;   // as it is shown
+  std::string truth;  // in words
+  std::string predicted;
+  double error = 0;        // the distance of the numbers, or the image's loss
+  std::string image_path;  // as a Mistake's
+};
+
+struct LabelResults {
+  std::vector<std::string> names;
+  LabelMetrics metrics;
+};
+
 struct Fact {
   std::string name;
   std::string value;
@@ -80,6 +96,13 @@ struct TrainingReport {
   std::vector<TopKCount> top_k;
   std::vector<Mistake> mistakes;  // in any order; the surest ones are shown
 
+  double roc_auc = kNotMeasured;  // of two classes
+
+  // The same of other tasks, where there is no confusion: one of the two.
+  std::optional<LabelResults> labels;
+  std::optional<NumberMetrics> numbers;
+  std::vector<Miss> misses;  // in any order; the greatest errors are shown
+
   std::vector<Fact> data;
   Json settings = Json::Object();  // nested, as the job has them
   std::vector<Timing> timings;
@@ -88,7 +111,7 @@ struct TrainingReport {
 };
 
 // The whole file. A picture that cannot be made is a line of text in its place. Throws kInvalidArgument for a report
-// that contradicts itself (classes that are none, epochs that do not ascend).
+// that contradicts itself (classes that are none, labels without names, epochs that do not ascend).
 std::string RenderReport(const TrainingReport &report);
 
 // In place, whole, or not at all. Throws what writing throws.

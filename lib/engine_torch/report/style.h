@@ -67,6 +67,7 @@ figure { margin: 0; }
 .line.c1 { stroke: var(--orange); stroke-dasharray: 6 4; }
 .band { fill: var(--blue); opacity: .22; } .band.c1 { fill: var(--orange); }
 .dots { fill: var(--blue); } .dots.c1 { fill: var(--orange); }
+.points { fill: none; stroke: var(--blue); stroke-width: 5; stroke-linecap: round; opacity: .45; }
 .best { stroke: var(--soft); stroke-width: 1.3; stroke-dasharray: 3 3; fill: none; }
 .strips rect { fill: transparent; } .strips rect:hover { fill: rgb(var(--hit) / .14); }
 .scroll { overflow-x: auto; max-width: 100%; }

@@ -26,10 +26,12 @@
 //   4. tensors "best.<name>": parameters and buffers that training changes, as they were after the best epoch; none
 //   when
 //      that is the last epoch done, and the model's own tensors are it
-//   5. metadata "trainyard_checkpoint": JSON {schema_version 2, epoch, step, global_step, skipped_steps, loss_sum,
-//   correct,
-//      images, bad_images, lr_factor, plateau {factor, best, epochs_without_gain}, best_epoch, best_val_accuracy,
-//      architecture, classes, mode, optimizer, seed, batch_size, best_is_current}
+//   5. metadata "trainyard_checkpoint": JSON {schema_version 3, epoch, step, global_step, skipped_steps, loss_sum,
+//      correct, images, bad_images, lr_factor, plateau {factor, best, epochs_without_gain}, history [[epoch,
+//      train_loss, train_accuracy, val_loss, val_accuracy, learning_rate] of each epoch done], best_epoch,
+//      best_val_accuracy, architecture, classes, mode, optimizer, seed, batch_size, best_is_current}; and where a job
+//      is more than the classification of images that are shuffled: recipe, best_val_loss. A number that is not finite
+//      is a string: "NaN"
 //   6. metadata "crc32": of all tensors' bytes in the order of their names, decimal
 // Random numbers have no state to keep: all are derived from (seed, epoch, step or image).
 
@@ -79,6 +81,7 @@ Json InfoToJson(const CheckpointInfo &info, bool best_is_current) {
   json.Set("architecture", info.architecture).Set("classes", Json(info.classes)).Set("mode", info.mode);
   json.Set("optimizer", info.optimizer);
   json.Set("seed", info.seed).Set("batch_size", info.batch_size).Set("best_is_current", best_is_current);
+  if (!info.recipe.empty()) json.Set("recipe", info.recipe).Set("best_val_loss", info.best_val_loss);
   return json;
 }
 
@@ -131,6 +134,8 @@ CheckpointInfo InfoFromJson(const Json &json) {
   info.optimizer = json.GetString("optimizer");
   info.seed = json.Get("seed").AsUint64();
   info.batch_size = json.GetInt64("batch_size");
+  info.recipe = json.GetString("recipe", "");
+  info.best_val_loss = json.GetDouble("best_val_loss", info.best_val_loss);
   return info;
 }
 
@@ -146,6 +151,8 @@ void CheckSame(const std::string &path, const CheckpointInfo &found, const Check
   differs("the optimizer", found.optimizer, wanted.optimizer);
   differs("the classes", Join(found.classes, ", "), Join(wanted.classes, ", "));
   differs("train.seed", std::to_string(found.seed), std::to_string(wanted.seed));
+  const auto recipe = [](const CheckpointInfo &info) { return info.recipe.empty() ? "classification" : info.recipe; };
+  differs("the task and the data settings", recipe(found), recipe(wanted));
   differs("train.batch_size", std::to_string(found.batch_size), std::to_string(wanted.batch_size));
 }
 

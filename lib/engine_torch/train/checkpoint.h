@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,8 +23,9 @@ struct CheckpointInfo {
   std::string optimizer;  // DescribeOptimizer
   uint64_t seed = 0;
   int64_t batch_size = 0;
-  int64_t epoch = 0;  // done
-  int64_t step = 0;   // of the next epoch, done
+  std::string recipe;  // what else decides over the samples and their order; empty: classes, shuffled, all of them
+  int64_t epoch = 0;   // done
+  int64_t step = 0;    // of the next epoch, done
   int64_t global_step = 0;
   int64_t skipped_steps = 0;
   // Of the steps done in the next epoch: the sum of losses over images, the right answers, the images.
@@ -36,6 +38,7 @@ struct CheckpointInfo {
   std::vector<report::EpochRow> history;  // epochs done
   int64_t best_epoch = 0;
   double best_val_accuracy = -1;
+  double best_val_loss = std::numeric_limits<double>::infinity();  // of the best epoch; not of a classification
 };
 
 // The tensors by group. On reading, each tensor named here is copied into; `best` may be empty on writing: then the

@@ -1,5 +1,7 @@
 #include "engine_torch/train/dataset.h"
 
+#include <ATen/Functions.h>
+
 #include <cstring>
 #include <utility>
 
@@ -12,6 +14,16 @@ using image::ImageReader;
 using image::SampleRandom;
 using image::Transformer;
 
+namespace {
+
+// What the augmentation of a sample is drawn by: its index, and for its repetitions in an epoch numbers that no index
+// reaches.
+uint64_t DrawOf(size_t index, uint32_t repeat) {
+  return static_cast<uint64_t>(index) | static_cast<uint64_t>(repeat) << 32;
+}
+
+}  // namespace
+
 bool MemoryBudget::Take(uint64_t bytes) {
   uint64_t left = left_.load(std::memory_order_relaxed);
   do {
@@ -21,12 +33,13 @@ bool MemoryBudget::Take(uint64_t bytes) {
 }
 
 Dataset::Dataset(image::ImageFolder folder, const image::TransformConfig &transform, bool augment, uint64_t seed,
-                 std::shared_ptr<MemoryBudget> budget)
+                 std::shared_ptr<MemoryBudget> budget, Task task)
     : folder_(std::move(folder)),
       transform_(transform),
       augment_(augment),
       seed_(seed),
       budget_(std::move(budget)),
+      task_(task),
       kept_(folder_.samples.size()) {}
 
 std::shared_ptr<const Dataset::Kept> Dataset::Find(size_t index) const {
@@ -58,21 +71,42 @@ std::shared_ptr<const Dataset::Kept> Dataset::Decode(size_t index, Transformer *
   return kept;
 }
 
-void Dataset::LoadUncached(size_t index, uint32_t epoch, Transformer *transformer, float *out) const {
+at::Tensor Dataset::Targets(const std::vector<size_t> &samples) const {
+  const auto count = static_cast<int64_t>(samples.size());
+  if (task_ == Task::kClassification) {
+    at::Tensor targets = at::empty({count}, at::kLong);
+    auto *labels = targets.mutable_data_ptr<int64_t>();
+    for (size_t i = 0; i < samples.size(); ++i) labels[i] = folder_.samples[samples[i]].label;
+    return targets;
+  }
+  const auto columns = static_cast<int64_t>(folder_.classes.size());
+  at::Tensor targets = at::zeros({count, columns}, at::kFloat);
+  auto *values = targets.mutable_data_ptr<float>();
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const image::Sample &sample = folder_.samples[samples[i]];
+    float *row = values + static_cast<int64_t>(i) * columns;
+    if (task_ == Task::kRegression) row[0] = static_cast<float>(sample.value);
+    for (const int32_t label : sample.labels) row[label] = 1;
+  }
+  return targets;
+}
+
+void Dataset::LoadUncached(size_t index, uint32_t epoch, uint64_t draw, Transformer *transformer, float *out) const {
   const std::string &path = folder_.samples[index].path;
   if (augment_) {
-    transformer->LoadTrain(path, seed_, epoch, index, out);
+    transformer->LoadTrain(path, seed_, epoch, draw, out);
   } else {
     transformer->LoadEval(path, out);
   }
 }
 
-bool Dataset::Load(size_t index, uint32_t epoch, Transformer *transformer, float *out) {
+bool Dataset::Load(size_t index, uint32_t epoch, Transformer *transformer, float *out, uint32_t repeat) {
+  const uint64_t draw = DrawOf(index, repeat);
   try {
     std::shared_ptr<const Kept> kept = Find(index);
     if (kept == nullptr) {
       if (budget_ == nullptr || budget_->left() == 0) {
-        LoadUncached(index, epoch, transformer, out);
+        LoadUncached(index, epoch, draw, transformer, out);
         return true;
       }
       kept = Decode(index, transformer);
@@ -81,7 +115,7 @@ bool Dataset::Load(size_t index, uint32_t epoch, Transformer *transformer, float
       transformer->Normalize(kept->pixels.data(), out);
       return true;
     }
-    SampleRandom random(seed_, epoch, index);
+    SampleRandom random(seed_, epoch, draw);
     transformer->Train(kept->image, image::DrawTrainCrop(&random, transform_, kept->image.width, kept->image.height),
                        out);
     return true;

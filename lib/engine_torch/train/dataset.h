@@ -1,6 +1,9 @@
-// The images of one folder, as floats for the model: reading, decoding, transforming, and keeping pixels in memory
-// between epochs. Thread rule: Load() may be called concurrently, each thread with its own Transformer.
+// The images of one set, as floats for the model: reading, decoding, transforming, and keeping pixels in memory between
+// epochs; and what is to be learnt of them. Thread rule: Load() and const functions may be called concurrently, each
+// thread with its own Transformer.
 #pragma once
+
+#include <ATen/core/Tensor.h>
 
 #include <atomic>
 #include <cstdint>
@@ -12,6 +15,7 @@
 
 #include "engine_torch/image/image_folder.h"
 #include "engine_torch/image/transforms.h"
+#include "engine_torch/train/task.h"
 
 namespace trainyard {
 
@@ -30,16 +34,19 @@ class Dataset {
  public:
   // `augment`: RandomResizedCrop and flip, drawn from (seed, epoch, index); else Resize and CenterCrop.
   Dataset(image::ImageFolder folder, const image::TransformConfig &transform, bool augment, uint64_t seed,
-          std::shared_ptr<MemoryBudget> budget);
+          std::shared_ptr<MemoryBudget> budget, Task task = Task::kClassification);
 
   size_t size() const { return folder_.samples.size(); }
   const image::ImageFolder &folder() const { return folder_; }
   const image::TransformConfig &transform() const { return transform_; }
-  int64_t label(size_t index) const { return folder_.samples[index].label; }
+  // What the loss compares the model's outputs with, a row for each of `samples`: [n] int64 classes; [n, classes]
+  // floats, 1 for the labels that an image has; or [n, 1] floats, the numbers.
+  at::Tensor Targets(const std::vector<size_t> &samples) const;
 
   // Writes the sample's floats to `out`. False when the image cannot be decoded: it is counted as bad from then on. An
-  // image that cannot be read for another reason (file gone, no permission) counts as bad as well.
-  bool Load(size_t index, uint32_t epoch, image::Transformer *transformer, float *out);
+  // image that cannot be read for another reason (file gone, no permission) counts as bad as well. `repeat`: how often
+  // this epoch had it before; each time it is augmented in another way.
+  bool Load(size_t index, uint32_t epoch, image::Transformer *transformer, float *out, uint32_t repeat = 0);
 
   // From now on pixels are not kept (whoever calls this keeps what he computed from them).
   void StopCaching() { budget_ = nullptr; }
@@ -57,13 +64,14 @@ class Dataset {
   std::shared_ptr<const Kept> Find(size_t index) const;
   std::shared_ptr<const Kept> Decode(size_t index, image::Transformer *transformer);
   void Keep(size_t index, std::shared_ptr<const Kept> kept);
-  void LoadUncached(size_t index, uint32_t epoch, image::Transformer *transformer, float *out) const;
+  void LoadUncached(size_t index, uint32_t epoch, uint64_t draw, image::Transformer *transformer, float *out) const;
 
   image::ImageFolder folder_;
   image::TransformConfig transform_;
   bool augment_;
   uint64_t seed_;
   std::shared_ptr<MemoryBudget> budget_;
+  Task task_;
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<const Kept>> kept_;
   std::map<size_t, std::string> bad_;

@@ -4,14 +4,13 @@
 
 #include <algorithm>
 
-#include "engine_torch/train/sampler.h"
 #include "util/error.h"
 
 namespace trainyard {
 
 void FeatureBank::Begin(int64_t epoch, int64_t first_step) {
   view_ = static_cast<size_t>(epoch - 1) % views_.size();
-  order_ = ShuffledOrder(seed_, static_cast<uint32_t>(epoch), dataset_->size());
+  order_ = sampler_->Order(static_cast<uint32_t>(epoch));
   place_ = std::min(order_.size(), static_cast<size_t>(first_step * batch_size_));
 }
 
@@ -43,16 +42,15 @@ std::unique_ptr<Chunk> FeatureBank::Next() {
   const View &view = views_[view_];
   const size_t end = std::min(order_.size(), place_ + static_cast<size_t>(batch_size_));
   auto chunk = std::make_unique<Chunk>();
-  std::vector<int64_t> rows, labels;
+  std::vector<int64_t> rows;
   for (; place_ < end; ++place_) {
     const size_t sample = order_[place_];
     if (view.there.empty() || !view.there[sample]) continue;
     chunk->samples.push_back(sample);
     rows.push_back(static_cast<int64_t>(sample));
-    labels.push_back(dataset_->label(sample));
   }
   chunk->batches = {static_cast<int64_t>(rows.size())};
-  chunk->targets = at::tensor(labels, at::kLong);
+  chunk->targets = dataset_->Targets(chunk->samples);
   // In the backbone's layout: the head's steps are then the same as without a bank, bit by bit.
   chunk->inputs = rows.empty() ? at::empty({0})
                                : view.features.index_select(0, at::tensor(rows, at::kLong))

@@ -12,14 +12,16 @@
 
 #include "engine_torch/train/dataset.h"
 #include "engine_torch/train/loader.h"
+#include "engine_torch/train/sampler.h"
 
 namespace trainyard {
 
 class FeatureBank {
  public:
-  FeatureBank(const Dataset *dataset, int64_t views, int64_t batch_size, uint64_t seed,
+  // Both are borrowed.
+  FeatureBank(const Dataset *dataset, const Sampler *sampler, int64_t views, int64_t batch_size,
               std::shared_ptr<MemoryBudget> budget)
-      : dataset_(dataset), batch_size_(batch_size), seed_(seed), budget_(std::move(budget)), views_(views) {}
+      : dataset_(dataset), sampler_(sampler), batch_size_(batch_size), budget_(std::move(budget)), views_(views) {}
 
   // The batches of an epoch (from 1), from its `first_step` on (steps before it are left out).
   void Begin(int64_t epoch, int64_t first_step);
@@ -42,8 +44,8 @@ class FeatureBank {
   };
 
   const Dataset *dataset_;
+  const Sampler *sampler_;
   const int64_t batch_size_;
-  const uint64_t seed_;
   std::shared_ptr<MemoryBudget> budget_;
   std::vector<View> views_;
   size_t view_ = 0;

@@ -36,8 +36,9 @@ class Learner {
   };
   // Whether a step is random (dropout). It then uses LibTorch's generator of the whole process.
   bool draws() const { return draws_; }
-  // inputs: [n, ...]; targets: [n] int64; both on the model's device. `seed`: of what is random in the step (dropout).
-  // A loss that is no finite number leaves everything as it was (batch norm statistics too) when nan_policy is `skip`.
+  // inputs: [n, ...]; targets: as the loss wants them; both on the model's device. `seed`: of what is random in the
+  // step (dropout). A loss that is no finite number leaves everything as it was (batch norm statistics too) when
+  // nan_policy is `skip`.
   Outcome Step(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates, uint64_t seed);
 
   at::Tensor Logits(const at::Tensor &inputs) const;

@@ -123,25 +123,21 @@ std::unique_ptr<Chunk> Loader::Make(const Pass &pass, size_t chunk, image::Trans
   const auto capacity = static_cast<int64_t>(end - first);
   at::Tensor images =
       at::empty({capacity, 3, side, side}, at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
-  at::Tensor targets = at::empty({capacity}, at::kLong);
   auto *pixels = images.mutable_data_ptr<float>();
-  auto *labels = targets.mutable_data_ptr<int64_t>();
   auto made = std::make_unique<Chunk>();
   int64_t count = 0;
   for (size_t i = first; i < end; ++i) {
     if ((i - first) % static_cast<size_t>(pass.batch_size) == 0) made->batches.push_back(0);
     const size_t index = pass.order[i];
-    if (!pass.dataset->Load(index, pass.epoch, transformer, pixels + count * side * side * 3)) continue;
-    labels[count++] = pass.dataset->label(index);
+    const uint32_t repeat = pass.repeats.empty() ? 0 : pass.repeats[i];
+    if (!pass.dataset->Load(index, pass.epoch, transformer, pixels + count * side * side * 3, repeat)) continue;
+    ++count;
     made->samples.push_back(index);
     ++made->batches.back();
   }
-  if (count < capacity) {
-    images = images.narrow(0, 0, count);
-    targets = targets.narrow(0, 0, count);
-  }
+  if (count < capacity) images = images.narrow(0, 0, count);
   made->inputs = pass.stage && count > 0 ? pass.stage(images) : images;
-  made->targets = targets;
+  made->targets = pass.dataset->Targets(made->samples);
   return made;
 }
 

@@ -27,7 +27,8 @@ struct Pass {
   Dataset *dataset = nullptr;
   uint32_t epoch = 0;
   std::vector<size_t> order;
-  int64_t batch_size = 1;  // samples; the last batch may be smaller
+  std::vector<uint32_t> repeats;  // of each place: how often its sample came before; empty: none comes twice
+  int64_t batch_size = 1;         // samples; the last batch may be smaller
   int64_t batches_per_chunk = 1;
   // Runs in a worker, on one CPU thread and without gradients, over a chunk's images; what it returns takes their
   // place. Must give each image the same result whatever else is in the chunk. Empty: the images themselves.
@@ -36,7 +37,7 @@ struct Pass {
 
 struct Chunk {
   at::Tensor inputs;             // [n, 3, crop, crop] in channels-last memory, or what the stage made of it
-  at::Tensor targets;            // [n] int64
+  at::Tensor targets;            // Dataset::Targets
   std::vector<size_t> samples;   // of the data set, those that could be read
   std::vector<int64_t> batches;  // samples per batch, in order; a batch loses its bad images and may be empty
 };

@@ -8,19 +8,21 @@
 #include "util/build_id.h"
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/text.h"
 
 // model.json
 //   1. "schema_version": 1. A reader refuses a higher number; additions that may be ignored do not raise it
-//   2. "task": "image_classification"
+//   2. "task": "image_classification" (outputs are logits of classes), "image_multilabel" (a logit for each label) or
+//   "image_regression" (numbers)
 //   3. "architecture": a name of the table of models ("squeezenet1_1"); absent: to be told by the weights
 //   4. "weights": the name of a file beside this one, "model.safetensors" when absent
-//   5. "classes": the names, by index
+//   5. "classes": the names of classes, labels or numbers, by index of the output
 //   6. "preprocessing": {"resize": shorter side in pixels, bilinear with antialiasing, "crop": side of the centre
 //   square,
 //      "mean": 3 numbers, "std": 3 numbers}; pixels are red, green, blue in 0..1 before (x - mean) / std. Absent: as
 //      torchvision's pretrained models want it
-//   7. "trained": {"epochs": done, "best_epoch": from 1, "best_val_accuracy", "seed", "mode": "finetune"|"feature",
-//   "stopped": true when it
+//   7. "trained": {"epochs": done, "best_epoch": from 1, "best_val_accuracy" (not of regression), "best_val_loss" (not
+//   of classification), "seed", "mode": "finetune"|"feature", "stopped": true when it
 //      was asked to end early}
 //   8. "library": the build that wrote it
 
@@ -28,7 +30,6 @@ namespace trainyard {
 namespace {
 
 constexpr int64_t kSchemaVersion = 1;
-constexpr const char *kTask = "image_classification";
 
 // As many digits as a float has: 0.485, not 0.48500001430511475.
 double Shortest(float value) {
@@ -55,6 +56,15 @@ std::string DirectoryOf(const std::string &path) {
   return IsDirectory(path) ? path : ParentPath(path);
 }
 
+Task ParseTask(const std::string &name) {
+  std::vector<std::string> names;
+  for (const Task task : {Task::kClassification, Task::kMultilabel, Task::kRegression}) {
+    if (name == ModelTask(task)) return task;
+    names.emplace_back(ModelTask(task));
+  }
+  throw Error(Status::kUnsupported, "task '" + name + "' is not known here: known are " + Join(names, ", "));
+}
+
 ModelDescription Parse(const Json &json) {
   const int64_t version = json.GetInt64("schema_version");
   if (version > kSchemaVersion) {
@@ -62,9 +72,8 @@ ModelDescription Parse(const Json &json) {
                                       ", this one reads up to " + std::to_string(kSchemaVersion) +
                                       "): update trainyard");
   }
-  if (json.GetString("task") != kTask)
-    throw Error(Status::kUnsupported, "task '" + json.GetString("task") + "' is not known here");
   ModelDescription out;
+  out.task = ParseTask(json.GetString("task"));
   out.architecture = json.GetString("architecture", "");
   out.weights = json.GetString("weights", kWeightsFile);
   if (!IsSafeRelativePath(out.weights) || BaseName(out.weights) != out.weights)
@@ -81,6 +90,7 @@ ModelDescription Parse(const Json &json) {
     out.epochs = trained->GetInt64("epochs", 0);
     out.best_epoch = trained->GetInt64("best_epoch", 0);
     out.best_val_accuracy = trained->GetDouble("best_val_accuracy", 0);
+    out.best_val_loss = trained->GetDouble("best_val_loss", 0);
     out.seed = static_cast<uint64_t>(trained->GetInt64("seed", 0));
     out.mode = trained->GetString("mode", "");
     out.stopped = trained->GetBool("stopped", false);
@@ -101,10 +111,12 @@ void WriteModel(const std::string &directory, const ModelDescription &descriptio
   SaveWeights(model, JoinPath(directory, kWeightsFile), {{"format", "pt"}, {"architecture", description.architecture}});
   Json trained = Json::Object();
   trained.Set("epochs", description.epochs).Set("best_epoch", description.best_epoch);
-  trained.Set("best_val_accuracy", description.best_val_accuracy).Set("seed", description.seed);
-  trained.Set("mode", description.mode).Set("stopped", description.stopped);
+  if (description.task != Task::kRegression) trained.Set("best_val_accuracy", description.best_val_accuracy);
+  if (description.task != Task::kClassification) trained.Set("best_val_loss", description.best_val_loss);
+  trained.Set("seed", description.seed).Set("mode", description.mode).Set("stopped", description.stopped);
   Json json = Json::Object();
-  json.Set("schema_version", kSchemaVersion).Set("task", kTask).Set("architecture", description.architecture);
+  json.Set("schema_version", kSchemaVersion).Set("task", ModelTask(description.task));
+  json.Set("architecture", description.architecture);
   json.Set("weights", kWeightsFile)
       .Set("classes", Json(description.classes))
       .Set("preprocessing", PreprocessingJson(description));

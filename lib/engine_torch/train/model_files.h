@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine_torch/models/classifier.h"
+#include "engine_torch/train/task.h"
 
 namespace trainyard {
 
@@ -17,6 +18,7 @@ inline constexpr const char *kModelFile = "model.json";
 inline constexpr const char *kWeightsFile = "model.safetensors";
 
 struct ModelDescription {
+  Task task = Task::kClassification;
   std::string architecture;            // empty: to be told by the weights
   std::string weights = kWeightsFile;  // a file beside model.json
   std::vector<std::string> classes;
@@ -27,7 +29,8 @@ struct ModelDescription {
   // How it was trained; for people.
   int64_t epochs = 0;
   int64_t best_epoch = 0;
-  double best_val_accuracy = 0;
+  double best_val_accuracy = 0;  // not of numbers
+  double best_val_loss = 0;      // not of classes
   uint64_t seed = 0;
   std::string mode;
   bool stopped = false;

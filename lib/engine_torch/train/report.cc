@@ -34,7 +34,8 @@ void Reporter::Report(const Progress &progress) {
       .Set("epochs", progress.epochs)
       .Set("step", progress.step)
       .Set("steps", progress.steps);
-  json.Set("phase", progress.phase).Set("loss", progress.loss).Set("accuracy", progress.accuracy);
+  json.Set("phase", progress.phase).Set("loss", progress.loss);
+  json.Set("accuracy", std::isnan(progress.accuracy) ? Json() : Json(progress.accuracy));
   json.Set("images_per_second", progress.images_per_second);
   json.Set("time_left_ms", progress.time_left_ms >= 0 ? Json(progress.time_left_ms) : Json());
   host_->progress(host_->user, json.Dump().c_str());

@@ -17,7 +17,7 @@ struct Progress {
   int64_t steps = 0;
   const char *phase = "train";  // "train" or "val"
   double loss = 0;
-  double accuracy = 0;
+  double accuracy = 0;  // NaN: there is none
   double images_per_second = 0;
   int64_t time_left_ms = -1;  // -1: not known yet
 };

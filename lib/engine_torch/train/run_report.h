@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine_torch/report/report.h"
+#include "engine_torch/train/answers.h"
 #include "engine_torch/train/checkpoint.h"
 #include "engine_torch/train/dataset.h"
 #include "engine_torch/train/settings.h"
@@ -21,6 +22,7 @@ struct Verdict {
   int64_t predicted = -1;      // -1: it was not asked
   int64_t better_classes = 0;  // those that it gave more than the true one
   double probability = 0;      // of `predicted`
+  double log_odds = 0;         // of two classes: of the second one against the first
 };
 
 // One for each image of the validation set.
@@ -44,7 +46,8 @@ struct RunFacts {
   const CheckpointInfo *info = nullptr;
   const Dataset *train = nullptr;
   const Dataset *validation = nullptr;
-  const Verdicts *verdicts = nullptr;  // of the best epoch; empty = not known
+  const Verdicts *verdicts = nullptr;  // of the best epoch, of a classification; empty = not known
+  const Answers *answers = nullptr;    // of the best epoch, of other tasks; empty = not known
   const RunTimes *times = nullptr;
   std::string device;
 };

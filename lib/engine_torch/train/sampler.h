@@ -1,8 +1,12 @@
-// The order in which an epoch visits the samples: a permutation that depends on (seed, epoch, count) alone, so that it
-// is the same on every machine and after a resume; and the seeds of steps. Thread rule: functions.
+// The order in which an epoch visits the samples, which depends on (seed, epoch) and the data alone, so that it is the
+// same on every machine and after a resume; and the seeds of steps. Thread rule: functions and values; a Sampler's
+// const functions may run concurrently.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -12,11 +16,15 @@
 
 namespace trainyard {
 
+// Of the same generator as the augmentation, at an index that no sample has.
+inline image::SampleRandom OrderRandom(uint64_t seed, uint32_t epoch) {
+  return {seed, epoch, std::numeric_limits<uint64_t>::max()};
+}
+
 inline std::vector<size_t> ShuffledOrder(uint64_t seed, uint32_t epoch, size_t count) {
   std::vector<size_t> order(count);
   std::iota(order.begin(), order.end(), size_t{0});
-  // Of the same generator as the augmentation, at an index that no sample has.
-  image::SampleRandom random(seed, epoch, std::numeric_limits<uint64_t>::max());
+  image::SampleRandom random = OrderRandom(seed, epoch);
   for (size_t left = count; left > 1; --left) {
     const auto pick = static_cast<size_t>(random.Below(static_cast<int>(left)));
     std::swap(order[left - 1], order[pick]);
@@ -29,6 +37,44 @@ inline std::vector<size_t> SequentialOrder(size_t count) {
   std::iota(order.begin(), order.end(), size_t{0});
   return order;
 }
+
+// What the epochs of a job visit: each sample once, shuffled; or, with weights, as many samples as there are, each
+// place drawn anew with a chance in proportion to its weight (torch's WeightedRandomSampler with replacement).
+class Sampler {
+ public:
+  // weights: of each of the `count` samples, finite, 0 or more, some above 0; or none.
+  Sampler(uint64_t seed, size_t count, const std::vector<double> &weights) : seed_(seed), count_(count) {
+    std::partial_sum(weights.begin(), weights.end(), std::back_inserter(sums_));
+  }
+
+  bool repeats() const { return !sums_.empty(); }
+
+  std::vector<size_t> Order(uint32_t epoch) const {
+    if (!repeats()) return ShuffledOrder(seed_, epoch, count_);
+    std::vector<size_t> order(count_);
+    image::SampleRandom random = OrderRandom(seed_, epoch);
+    // Rounding must not lead behind the last weight above 0.
+    const double most = std::nextafter(sums_.back(), 0.0);
+    for (size_t &place : order) {
+      const double drawn = std::min(random.Uniform(0, sums_.back()), most);
+      place = static_cast<size_t>(std::upper_bound(sums_.begin(), sums_.end(), drawn) - sums_.begin());
+    }
+    return order;
+  }
+
+  // For each place of an order, how often its sample came before.
+  static std::vector<uint32_t> RepeatsIn(const std::vector<size_t> &order, size_t count) {
+    std::vector<uint32_t> seen(count), repeats;
+    repeats.reserve(order.size());
+    for (const size_t sample : order) repeats.push_back(seen[sample]++);
+    return repeats;
+  }
+
+ private:
+  uint64_t seed_;
+  size_t count_;
+  std::vector<double> sums_;  // of the weights up to each sample
+};
 
 // What is random in a step (dropout): derived, so that there is no generator to keep in a checkpoint.
 inline uint64_t StepSeed(uint64_t seed, int64_t epoch, int64_t step) {

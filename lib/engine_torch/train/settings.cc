@@ -11,15 +11,20 @@
 namespace trainyard {
 namespace {
 
-// The index of a setting's value among its choices, which the table lists in the order of the enumerators.
+// The index of a value among a setting's choices, which the table lists in the order of the enumerators.
 template <typename Enum>
-Enum Choice(const TrainConfig &config, std::string_view key) {
+Enum ChoiceOf(std::string_view key, std::string_view value) {
   for (const Setting &setting : TrainConfig::Settings()) {
     if (setting.key != key) continue;
     const std::vector<std::string_view> choices = Split(setting.choices, '|');
-    return static_cast<Enum>(std::find(choices.begin(), choices.end(), config.GetString(key)) - choices.begin());
+    return static_cast<Enum>(std::find(choices.begin(), choices.end(), value) - choices.begin());
   }
   throw Error::Internal("no setting '" + std::string(key) + "'");
+}
+
+template <typename Enum>
+Enum Choice(const TrainConfig &config, std::string_view key) {
+  return ChoiceOf<Enum>(key, config.GetString(key));
 }
 
 std::array<float, 3> Channels(const TrainConfig &config, std::string_view key) {
@@ -37,6 +42,9 @@ void ReadData(const TrainConfig &config, TrainSettings *out) {
     const std::string other = JoinPath(directory, "validation");
     if (!PathExists(out->validation_directory) && PathExists(other)) out->validation_directory = other;
   }
+  out->manifest = config.GetString("data.manifest");
+  out->validation_fraction = config.GetNumber("data.validation_fraction");
+  out->sampling = Choice<Sampling>(config, "data.sampling");
   out->bad_images = Choice<BadImages>(config, "data.bad_images");
   out->workers = static_cast<int>(config.GetInteger("data.workers"));
   out->cache = Choice<PixelCache>(config, "data.cache");
@@ -78,7 +86,7 @@ void ReadTraining(const TrainConfig &config, TrainSettings *out) {
   out->early_stop_epochs = config.GetInteger("train.early_stop_epochs");
   out->log_every_steps = config.GetInteger("train.log_every_steps");
   out->steps_per_epoch = config.GetInteger("train.steps_per_epoch");
-  out->loss.kind = Choice<LossKind>(config, "loss.name");
+  out->loss.kind = ChoiceOf<LossKind>("loss.name", config.LossName());
   out->loss.delta = config.GetNumber("loss.delta");
   out->loss.label_smoothing = config.GetNumber("loss.label_smoothing");
   out->loss.class_weights = config.GetString("loss.class_weights");
@@ -121,6 +129,7 @@ ScheduleSettings ReadSchedule(const TrainConfig &config) {
 // But for the data.
 TrainSettings ReadAll(const TrainConfig &config) {
   TrainSettings settings;
+  settings.task = Choice<Task>(config, "task");
   ReadTransform(config, &settings);
   ReadModel(config, &settings);
   ReadTraining(config, &settings);

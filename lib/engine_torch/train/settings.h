@@ -7,9 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "engine_torch/train/task.h"
+
 namespace trainyard {
 
 enum class BadImages { kSkip, kFail };
+enum class Sampling { kShuffle, kWeighted };
 enum class PixelCache { kAuto, kMemory, kNone };
 enum class TrainMode { kFinetune, kFeature };
 enum class NanPolicy { kFail, kSkip, kRollback };
@@ -55,9 +58,13 @@ struct LossSettings {
 };
 
 struct TrainSettings {
+  Task task = Task::kClassification;
   // data
   std::string train_directory;
   std::string validation_directory;
+  std::string manifest;            // instead of the two
+  double validation_fraction = 0;  // of the training images, where there are no others to validate with
+  Sampling sampling = Sampling::kShuffle;
   BadImages bad_images = BadImages::kSkip;
   int workers = 0;  // 0 = as many as CPUs
   PixelCache cache = PixelCache::kAuto;

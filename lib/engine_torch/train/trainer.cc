@@ -5,8 +5,10 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
+#include "core/train_config.h"
 #include "engine_torch/models/load.h"
 #include "engine_torch/models/registry.h"
 #include "engine_torch/train/allocator.h"
@@ -37,6 +39,16 @@ uint64_t CacheBudget(PixelCache cache) {
   return 0;
 }
 
+// CheckpointInfo::recipe.
+std::string RecipeOf(const TrainSettings &settings) {
+  std::vector<std::string> parts;
+  if (settings.task != Task::kClassification) parts.emplace_back(ModelTask(settings.task));
+  if (settings.sampling == Sampling::kWeighted) parts.emplace_back("weighted sampling");
+  if (settings.validation_fraction > 0)
+    parts.push_back("validation fraction " + FormatDouble(settings.validation_fraction));
+  return Join(parts, ", ");
+}
+
 }  // namespace
 
 Trainer::Trainer(const TrainSettings &settings, const ty_engine_host *host, bool own_libtorch)
@@ -55,8 +67,9 @@ void Trainer::Run() {
     Train();
   } catch (const std::exception &failure) {
     const auto *error = dynamic_cast<const Error *>(&failure);
-    // Who makes room goes on later: there is nothing to tell yet.
-    if (error == nullptr || error->status() != Status::kCanceled) LeaveReport(report::Ending::kFailed, failure.what());
+    // Who makes room goes on later: there is nothing to tell yet; nor before the data was found.
+    const bool tell = (error == nullptr || error->status() != Status::kCanceled) && validation_ != nullptr;
+    if (tell) LeaveReport(report::Ending::kFailed, failure.what(), std::nullopt);
     throw;
   }
 }
@@ -66,11 +79,7 @@ void Trainer::Train() {
   if (host_->world_size > 1) {
     throw Error(Status::kUnsupported, "training on several ranks is not there yet: submit the job with one process");
   }
-  budget_ = std::make_shared<MemoryBudget>(CacheBudget(settings_.cache));
-  Folders folders = OpenFolders(settings_);
-  const image::TransformConfig transform = TransformOf(settings_);
-  train_ = std::make_unique<Dataset>(std::move(folders.train), transform, settings_.augment, settings_.seed, budget_);
-  validation_ = std::make_unique<Dataset>(std::move(folders.validation), transform, false, settings_.seed, budget_);
+  OpenData();
   device_ = ChooseDevice(settings_.device);
   PrepareModel(host_->weights_path == nullptr ? "" : host_->weights_path);
   PrepareMachine();
@@ -87,6 +96,21 @@ void Trainer::Train() {
   }
   loader_->Clear();
   Finish(epoch, end == EpochEnd::kStopped);
+}
+
+void Trainer::OpenData() {
+  budget_ = std::make_shared<MemoryBudget>(CacheBudget(settings_.cache));
+  ImageSets sets = OpenImages(settings_);
+  for (const std::string &note : sets.notes) reporter_.Log(LogLevel::kWarning, note);
+  if (sets.test_images > 0) {
+    reporter_.Log(LogLevel::kInfo, WithCommas(sets.test_images) + " images of the split test are left alone");
+  }
+  const image::TransformConfig transform = TransformOf(settings_);
+  sampler_ = std::make_unique<Sampler>(settings_.seed, sets.train.samples.size(), sets.weights);
+  train_ = std::make_unique<Dataset>(std::move(sets.train), transform, settings_.augment, settings_.seed, budget_,
+                                     settings_.task);
+  validation_ =
+      std::make_unique<Dataset>(std::move(sets.validation), transform, false, settings_.seed, budget_, settings_.task);
 }
 
 void Trainer::PrepareMachine() {
@@ -114,10 +138,9 @@ void Trainer::PrepareModel(const std::string &weights_path) {
     CodeFailures("weights",
                  [&] { LoadWeights(model_.get(), OpenWeights(weights_path), {.allow_head_mismatch = true}); });
   } else {
-    reporter_.Log(settings_.mode == TrainMode::kFeature ? LogLevel::kWarning : LogLevel::kInfo,
-                  settings_.mode == TrainMode::kFeature
-                      ? "no weights given: the frozen backbone is random; set model.weights"
-                      : "no weights given: training starts from random ones");
+    const bool frozen = settings_.mode == TrainMode::kFeature;
+    reporter_.Log(frozen ? LogLevel::kWarning : LogLevel::kInfo,
+                  frozen ? kRandomBackboneWarning : "no weights given: training starts from random ones");
   }
   ToChannelsLast(model_.get());
   model_->to(device_);
@@ -126,7 +149,7 @@ void Trainer::PrepareModel(const std::string &weights_path) {
   pure_ = settings_.mode == TrainMode::kFeature && (settings_.cache_features > 0 || HasPureBackbone(*model_));
   if (settings_.cache_features > 0) {
     TrainHead(model_.get());  // before the workers run the backbone
-    bank_ = std::make_unique<FeatureBank>(train_.get(), settings_.cache_features, settings_.batch_size, settings_.seed,
+    bank_ = std::make_unique<FeatureBank>(train_.get(), sampler_.get(), settings_.cache_features, settings_.batch_size,
                                           budget_);
   }
   const Learner::Input input = pure_                                   ? Learner::Input::kFeatures
@@ -155,10 +178,16 @@ void Trainer::LogStart() const {
   reporter_.Log(LogLevel::kInfo, settings_.architecture + " on " + device_.str() + ": " + WithCommas(all) +
                                      " parameters, " + WithCommas(trained) + " of them trained (" +
                                      std::string(NameOf(settings_.mode)) + ")");
-  reporter_.Log(LogLevel::kInfo, WithCommas(static_cast<int64_t>(train_->size())) + " training and " +
-                                     WithCommas(static_cast<int64_t>(validation_->size())) + " validation images in " +
-                                     std::to_string(classes.size()) + " classes: " + Join(names, ", ") +
-                                     (classes.size() > names.size() ? ", ..." : ""));
+  std::string line = WithCommas(static_cast<int64_t>(train_->size())) + " training and " +
+                     WithCommas(static_cast<int64_t>(validation_->size())) + " validation images";
+  if (settings_.task == Task::kRegression) {
+    line += ", each with a number";
+  } else {
+    line += (settings_.task == Task::kMultilabel ? " with " : " in ") + std::to_string(classes.size()) +
+            (settings_.task == Task::kMultilabel ? " labels: " : " classes: ") + Join(names, ", ") +
+            (classes.size() > names.size() ? ", ..." : "");
+  }
+  reporter_.Log(LogLevel::kInfo, line);
 }
 
 CheckpointInfo Trainer::NewInfo() const {
@@ -169,6 +198,7 @@ CheckpointInfo Trainer::NewInfo() const {
   info.optimizer = DescribeOptimizer(settings_.optimizer) + (settings_.ema_decay > 0 ? " and moving average" : "");
   info.seed = settings_.seed;
   info.batch_size = settings_.batch_size;
+  info.recipe = RecipeOf(settings_);
   return info;
 }
 
@@ -207,6 +237,7 @@ void Trainer::Finish(int64_t epochs_done, bool stopped) {
     for (size_t i = 0; i < best_.size(); ++i) now[i].second.copy_(best_[i].second);
   }
   ModelDescription description;
+  description.task = settings_.task;
   description.architecture = settings_.architecture;
   description.classes = train_->folder().classes;
   description.resize = settings_.resize;
@@ -216,48 +247,54 @@ void Trainer::Finish(int64_t epochs_done, bool stopped) {
   description.epochs = epochs_done;
   description.best_epoch = info_.best_epoch;
   description.best_val_accuracy = info_.best_val_accuracy;
+  description.best_val_loss = info_.best_val_loss;
   description.seed = settings_.seed;
   description.mode = NameOf(settings_.mode);
   description.stopped = stopped;
   WriteModel(host_->output_directory, description, *model_);
-  reporter_.Metric("best_val_accuracy", epochs_done, info_.best_val_accuracy);
+  const bool numbers = settings_.task == Task::kRegression;
+  if (!numbers) reporter_.Metric("best_val_accuracy", epochs_done, info_.best_val_accuracy);
+  if (settings_.task != Task::kClassification && info_.best_epoch > 0)
+    reporter_.Metric("best_val_loss", epochs_done, info_.best_val_loss);
   reporter_.Metric("best_epoch", epochs_done, static_cast<double>(info_.best_epoch));
   if (const size_t bad = bad_train_.size() + bad_validation_.size(); bad > 0) {
     reporter_.Metric("bad_images", epochs_done, static_cast<double>(bad));
   }
-  TellResults(epochs_done);
-  LeaveReport(stopped ? report::Ending::kStopped : report::Ending::kCompleted, "");
-  reporter_.Log(LogLevel::kInfo, std::string(stopped ? "stopped as asked" : "done") + ": best validation accuracy " +
-                                     Fixed(info_.best_val_accuracy) + " in epoch " + std::to_string(info_.best_epoch));
+  // When the best epoch was before a resume; a host that wants the place does without the results.
+  if (best_verdicts_.empty() && best_answers_.empty() && info_.best_epoch > 0 && Evaluate(epochs_done, /*last=*/true)) {
+    best_verdicts_ = verdicts_;
+    best_answers_ = answers_;
+  }
+  LeaveReport(stopped ? report::Ending::kStopped : report::Ending::kCompleted, "", epochs_done);
+  reporter_.Log(LogLevel::kInfo,
+                std::string(stopped ? "stopped as asked" : "done") + ": best validation " +
+                    (numbers ? "loss " + Fixed(info_.best_val_loss) : "accuracy " + Fixed(info_.best_val_accuracy)) +
+                    " in epoch " + std::to_string(info_.best_epoch));
 }
 
-// Of the weights that are kept, on the validation images.
-void Trainer::TellResults(int64_t epochs_done) {
-  if (best_verdicts_.empty() && info_.best_epoch > 0) {
-    // Its epoch was before a resume.
-    if (!Evaluate(epochs_done, /*last=*/true)) return;
-    best_verdicts_ = verdicts_;
-  }
-  const RunFacts facts = {&settings_, &info_, train_.get(), validation_.get(), &best_verdicts_, &times_, device_.str()};
-  const report::TrainingReport run = DescribeRun(facts, report::Ending::kCompleted, "");
+// Of the weights that are kept, on the validation images. The other tasks tell theirs after each epoch.
+void Trainer::TellResults(int64_t epochs_done, const report::TrainingReport &run) const {
+  if (settings_.task != Task::kClassification) return;
   const report::ClassificationMetrics metrics = report::ComputeMetrics(run.confusion, run.top_k);
   if (metrics.images == 0) return;
   reporter_.Metric("val/balanced_accuracy", epochs_done, metrics.balanced_accuracy);
   reporter_.Metric("val/precision_macro", epochs_done, metrics.macro.precision);
   reporter_.Metric("val/recall_macro", epochs_done, metrics.macro.recall);
   reporter_.Metric("val/f1_macro", epochs_done, metrics.macro.f1);
+  if (std::isfinite(run.roc_auc)) reporter_.Metric("val/roc_auc", epochs_done, run.roc_auc);
   for (const report::TopKAccuracy &top : metrics.top_k) {
     reporter_.Metric(("val/top" + std::to_string(top.k) + "_accuracy").c_str(), epochs_done, top.accuracy);
   }
 }
 
 // Whatever goes wrong here is told: the run itself is not worse for it.
-void Trainer::LeaveReport(report::Ending ending, const std::string &message) {
-  if (train_ == nullptr || validation_ == nullptr) return;  // nothing was begun
+void Trainer::LeaveReport(report::Ending ending, const std::string &message, std::optional<int64_t> epochs_done) const {
   try {
-    const RunFacts facts = {&settings_,      &info_,  train_.get(), validation_.get(),
-                            &best_verdicts_, &times_, device_.str()};
-    report::WriteReport(JoinPath(host_->output_directory, kReportFile), DescribeRun(facts, ending, message));
+    const report::TrainingReport run = DescribeRun(
+        {&settings_, &info_, train_.get(), validation_.get(), &best_verdicts_, &best_answers_, &times_, device_.str()},
+        ending, message);
+    if (epochs_done) TellResults(*epochs_done, run);
+    report::WriteReport(JoinPath(host_->output_directory, kReportFile), run);
   } catch (const std::exception &failure) {
     reporter_.Log(LogLevel::kWarning, std::string(kReportFile) + " could not be written: " + failure.what());
   }

@@ -18,14 +18,16 @@
 #include <vector>
 
 #include "engine_torch/models/classifier.h"
+#include "engine_torch/train/answers.h"
 #include "engine_torch/train/checkpoint.h"
 #include "engine_torch/train/dataset.h"
 #include "engine_torch/train/feature_bank.h"
-#include "engine_torch/train/folders.h"
+#include "engine_torch/train/image_sets.h"
 #include "engine_torch/train/learner.h"
 #include "engine_torch/train/loader.h"
 #include "engine_torch/train/report.h"
 #include "engine_torch/train/run_report.h"
+#include "engine_torch/train/sampler.h"
 #include "engine_torch/train/schedule.h"
 #include "engine_torch/train/settings.h"
 
@@ -48,9 +50,13 @@ class Trainer {
     double seconds = 0;
 
     double MeanLoss() const { return images > 0 ? loss / static_cast<double>(images) : 0; }
+    // Of no meaning where numbers are learnt.
     double Accuracy() const { return images > 0 ? static_cast<double>(correct) / static_cast<double>(images) : 0; }
     double Rate() const { return seconds > 0 ? static_cast<double>(images - earlier_images) / seconds : 0; }
   };
+  // Images that a worker takes through (a part of) the model at once: enough to be efficient, few enough to stay in the
+  // CPU's caches.
+  static constexpr int64_t kWorkerImages = 16;
   // A step whose loss was not read from the device yet.
   struct PendingStep {
     int64_t step = 0;  // of the epoch, from 1
@@ -61,24 +67,29 @@ class Trainer {
   enum class PhaseEnd {
     kDone,
     kStopped,    // asked to end well
-    kLeft,       // asked to make room at once
     kNotFinite,  // the loss, and there is a checkpoint to go back to
   };
 
+  static double SecondsSince(int64_t start_ms);
+
   // trainer.cc: before and after the epochs
+  void OpenData();
   void PrepareMachine();
   void PrepareModel(const std::string &weights_path);
   void LogStart() const;
   bool Resume();
   void Finish(int64_t epochs_done, bool stopped);
-  void TellResults(int64_t epochs_done);
-  void LeaveReport(report::Ending ending, const std::string &message);
+  // `epochs_done`: what is in the report is told as metrics, too, with this step.
+  void LeaveReport(report::Ending ending, const std::string &message, std::optional<int64_t> epochs_done) const;
+  void TellResults(int64_t epochs_done, const report::TrainingReport &run) const;
   CheckpointInfo NewInfo() const;
 
   // trainer_epoch.cc: the epochs
   enum class EpochEnd { kGoOn, kLast, kStopped, kAgain };
   EpochEnd RunEpoch(int64_t epoch);
   void TellEpoch(int64_t epoch, const Totals &train, const Totals &val, bool best);
+  // NaN where numbers are learnt.
+  double AccuracyOf(const Totals &totals) const;
   bool HasWaitedEnough(int64_t epoch) const;
   void EnqueueTraining(int64_t epoch, int64_t first_step);
   std::unique_ptr<Chunk> NextTraining();
@@ -87,16 +98,10 @@ class Trainer {
   // False: a loss was not finite, and training may go back.
   bool ReadSteps(int64_t epoch, Totals *totals);
   PhaseEnd AfterStep(int64_t epoch, int64_t step, int64_t start_ms, Totals *totals);
-  // Unless this is the `last` epoch, the loader is given the next one's images before the waiting begins. Nothing: the
-  // host wants the place.
-  std::optional<Totals> Evaluate(int64_t epoch, bool last);
-  void EnqueueValidation();
-  int64_t ValidationBatch() const;
-  bool EvaluateImages(int64_t epoch, int64_t start_ms, Totals *totals);
-  void EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals);
-  bool KeepBest(int64_t epoch, double accuracy);
-  void WriteCheckpoint(const Totals &totals);
-  [[noreturn]] void Leave() const;
+  // False: nothing was written, for the state is not finite.
+  bool WriteCheckpoint(const Totals &totals);
+  // Ends this process' part of the job; another one goes on from the last checkpoint.
+  [[noreturn]] void Leave(bool checkpoint_written) const;
   void GoBack();
   bool IsFinite() const;
   void NoteBadImages(const Dataset &dataset, const char *which, std::set<size_t> *known) const;
@@ -104,6 +109,17 @@ class Trainer {
   [[noreturn]] void FailNan(int64_t epoch, int64_t step, int64_t images, double loss) const;
   int64_t StepsPerEpoch() const;
   StepRates RatesAt(int64_t epoch, int64_t step) const;
+
+  // trainer_evaluate.cc: the validation images, and which epoch is the best
+  // Unless this is the `last` epoch, the loader is given the next one's images before the waiting begins. Nothing: the
+  // host wants the place.
+  std::optional<Totals> Evaluate(int64_t epoch, bool last);
+  void EnqueueValidation();
+  int64_t ValidationBatch() const;
+  bool EvaluateImages(int64_t epoch, int64_t start_ms, Totals *totals);
+  void EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals);
+  bool IsBetter(const Totals &val) const;
+  bool KeepBest(int64_t epoch, const Totals &val);
 
   NamedState ModelState() const;
   NamedState ChangingState() const;  // the part of it that training changes
@@ -116,6 +132,7 @@ class Trainer {
   std::shared_ptr<MemoryBudget> budget_;
   std::unique_ptr<Dataset> train_;
   std::unique_ptr<Dataset> validation_;
+  std::unique_ptr<Sampler> sampler_;
   std::shared_ptr<ImageClassifier> model_;
   bool pure_ = false;                // feature mode with a pure backbone: chunks hold features
   bool compute_in_workers_ = false;  // the loader's workers run the stages
@@ -132,6 +149,8 @@ class Trainer {
   std::vector<PendingStep> pending_;
   Verdicts verdicts_;       // of the last evaluation
   Verdicts best_verdicts_;  // of the best epoch; empty when another process evaluated it
+  Answers answers_;         // the same two, of tasks other than classification
+  Answers best_answers_;
   RunTimes times_;
   std::set<size_t> bad_train_;
   std::set<size_t> bad_validation_;

@@ -17,19 +17,16 @@
 namespace trainyard {
 namespace {
 
-// Images that a worker takes through (a part of) the model at once: enough to be efficient, few enough to stay in the
-// CPU's caches.
-constexpr int64_t kWorkerImages = 16;
 // Bad images that are named in the log; more are counted.
 constexpr size_t kNamedBadImages = 20;
 // Without a checkpoint in between; then going back is no help.
 constexpr int64_t kMostRollbacks = 5;
 
-double SecondsSince(int64_t start_ms) {
+}  // namespace
+
+double Trainer::SecondsSince(int64_t start_ms) {
   return static_cast<double>(MonotonicMs() - start_ms) / 1000;
 }
-
-}  // namespace
 
 int64_t Trainer::StepsPerEpoch() const {
   return (static_cast<int64_t>(train_->size()) + settings_.batch_size - 1) / settings_.batch_size;
@@ -49,7 +46,6 @@ Trainer::EpochEnd Trainer::RunEpoch(int64_t epoch) {
   epoch_started_ms_ = MonotonicMs();
   Totals train;
   const PhaseEnd phase = TrainPhase(epoch, &train);
-  if (phase == PhaseEnd::kLeft) Leave();
   if (phase == PhaseEnd::kNotFinite) {
     GoBack();
     return EpochEnd::kAgain;
@@ -63,31 +59,28 @@ Trainer::EpochEnd Trainer::RunEpoch(int64_t epoch) {
     const MovingAverage::InPlace average(&learner_->average());
     val = Evaluate(epoch, /*last=*/stopped || epoch == settings_.epochs);
     NoteBadImages(*validation_, "validation", &bad_validation_);
-    best = val && KeepBest(epoch, val->Accuracy());
+    best = val && KeepBest(epoch, *val);
   }
   if (!val) {
     info_.step = StepsPerEpoch();
-    WriteCheckpoint(train);
-    Leave();
+    Leave(WriteCheckpoint(train));
   }
   last_epoch_seconds_ = SecondsSince(epoch_started_ms_);
   TellEpoch(epoch, train, *val, best);
-  if (!stopped || best) {
-    info_.history.push_back({epoch, train.MeanLoss(), train.Accuracy(), val->MeanLoss(), val->Accuracy(),
-                             RatesAt(epoch, StepsPerEpoch()).lr, last_epoch_seconds_});
-  }
+  info_.history.push_back({epoch, train.MeanLoss(), AccuracyOf(train), val->MeanLoss(), AccuracyOf(*val),
+                           RatesAt(epoch, StepsPerEpoch()).lr, last_epoch_seconds_});
   times_.training += train.seconds;
   times_.validation += val->seconds;
   schedule_->EpochEnded(val->MeanLoss());
-  // A stopped epoch is a part of one: what there was before stays to go on from.
+  // A stopped epoch is a part of one: results and report have it, but the checkpoint before it stays to go on from.
   if (stopped) return EpochEnd::kStopped;
   info_.epoch = epoch;
   info_.step = 0;
   const bool wait_over = HasWaitedEnough(epoch);
   const bool due = settings_.checkpoint_every_epochs > 0 && epoch % settings_.checkpoint_every_epochs == 0;
   const bool leave = reporter_.Wanted() == StopRequest::kLeave;
-  if (due || leave) WriteCheckpoint({});
-  if (leave) Leave();
+  const bool written = (due || leave) && WriteCheckpoint({});
+  if (leave) Leave(written);
   if (reporter_.Wanted() == StopRequest::kFinish) return EpochEnd::kStopped;
   if (wait_over && epoch < settings_.epochs) {
     reporter_.Log(LogLevel::kInfo, "no better epoch than " + std::to_string(info_.best_epoch) + " in " +
@@ -97,34 +90,52 @@ Trainer::EpochEnd Trainer::RunEpoch(int64_t epoch) {
   return wait_over || epoch == settings_.epochs ? EpochEnd::kLast : EpochEnd::kGoOn;
 }
 
+double Trainer::AccuracyOf(const Totals &totals) const {
+  return settings_.task == Task::kRegression ? report::kNotMeasured : totals.Accuracy();
+}
+
 void Trainer::TellEpoch(int64_t epoch, const Totals &train, const Totals &val, bool best) {
+  const bool numbers = settings_.task == Task::kRegression;
   reporter_.Metric("train/loss", epoch, train.MeanLoss());
-  reporter_.Metric("train/accuracy", epoch, train.Accuracy());
+  if (!numbers) reporter_.Metric("train/accuracy", epoch, train.Accuracy());
   reporter_.Metric("val/loss", epoch, val.MeanLoss());
-  reporter_.Metric("val/accuracy", epoch, val.Accuracy());
+  if (!numbers) reporter_.Metric("val/accuracy", epoch, val.Accuracy());
+  std::string more;
+  for (const auto &[name, value] : MetricsOf(settings_.task, validation_->folder(), answers_)) {
+    if (!std::isfinite(value)) continue;
+    reporter_.Metric(name, epoch, value);
+    more += " " + std::string(name).substr(4) + " " + Fixed(value);  // without "val/"
+  }
+  const auto accuracy = [&](const Totals &totals) {
+    return numbers ? std::string() : " accuracy " + Fixed(totals.Accuracy());
+  };
   reporter_.Metric("learning_rate", epoch, RatesAt(epoch, StepsPerEpoch()).lr);
   reporter_.Metric("epoch_seconds", epoch, last_epoch_seconds_);
   reporter_.Metric("images_per_second", epoch, train.Rate());
   reporter_.Log(LogLevel::kInfo, "epoch " + std::to_string(epoch) + "/" + std::to_string(settings_.epochs) +
-                                     "  train loss " + Fixed(train.MeanLoss()) + " accuracy " +
-                                     Fixed(train.Accuracy()) + "  val loss " + Fixed(val.MeanLoss()) + " accuracy " +
-                                     Fixed(val.Accuracy()) + "  " + Fixed(train.Rate(), 0) + " images/s  " +
-                                     Duration(last_epoch_seconds_) + (best ? "  best so far" : ""));
+                                     "  train loss " + Fixed(train.MeanLoss()) + accuracy(train) + "  val loss " +
+                                     Fixed(val.MeanLoss()) + accuracy(val) + more + "  " + Fixed(train.Rate(), 0) +
+                                     " images/s  " + Duration(last_epoch_seconds_) + (best ? "  best so far" : ""));
 }
 
 void Trainer::EnqueueTraining(int64_t epoch, int64_t first_step) {
   Pass pass;
   pass.dataset = train_.get();
   pass.epoch = static_cast<uint32_t>(epoch);
-  pass.order = ShuffledOrder(settings_.seed, pass.epoch, train_->size());
+  pass.order = sampler_->Order(pass.epoch);
+  // Of the whole epoch, also where a part of it was done before.
+  if (sampler_->repeats()) pass.repeats = Sampler::RepeatsIn(pass.order, train_->size());
   const auto done = std::min(pass.order.size(), static_cast<size_t>(first_step * settings_.batch_size));
   pass.order.erase(pass.order.begin(), pass.order.begin() + static_cast<std::ptrdiff_t>(done));
+  if (!pass.repeats.empty())
+    pass.repeats.erase(pass.repeats.begin(), pass.repeats.begin() + static_cast<std::ptrdiff_t>(done));
   pass.batch_size = settings_.batch_size;
   if (bank_ != nullptr) {
     bank_->Begin(epoch, first_step);
     if (bank_->IsFilled()) return;
     pass.epoch = bank_->view_epoch();
     pass.order = SequentialOrder(train_->size());
+    pass.repeats.clear();
     pass.batch_size = kWorkerImages;
   } else if (pure_) {
     pass.batches_per_chunk = std::max<int64_t>(1, kWorkerImages / settings_.batch_size);
@@ -181,7 +192,6 @@ Trainer::PhaseEnd Trainer::TrainPhase(int64_t epoch, Totals *totals) {
       if (end != PhaseEnd::kDone) break;
     }
   }
-  if (end == PhaseEnd::kLeft) return end;
   if (!ReadSteps(epoch, totals)) return PhaseEnd::kNotFinite;
   totals->seconds = SecondsSince(start);
   info_.loss_sum = 0;
@@ -226,9 +236,9 @@ Trainer::PhaseEnd Trainer::AfterStep(int64_t epoch, int64_t step, int64_t start_
   }
   if (save || leave) {
     info_.step = step;
-    WriteCheckpoint(*totals);
+    const bool written = WriteCheckpoint(*totals);
+    if (leave) Leave(written);
   }
-  if (leave) return PhaseEnd::kLeft;
   return request == StopRequest::kFinish ? PhaseEnd::kStopped : PhaseEnd::kDone;
 }
 
@@ -279,100 +289,6 @@ void Trainer::FailNan(int64_t epoch, int64_t step, int64_t images, double loss) 
       {{"code", "nan_loss"}, {"epoch", std::to_string(epoch)}, {"step", std::to_string(step)}});
 }
 
-std::optional<Trainer::Totals> Trainer::Evaluate(int64_t epoch, bool last) {
-  const int64_t start = MonotonicMs();
-  const c10::NoGradGuard no_grad;
-  model_->eval();
-  Totals totals;
-  verdicts_.assign(validation_->size(), {});
-  if (!validation_kept_) EnqueueValidation();
-  // What the next epoch needs first does not depend on this one's end.
-  if (!last) EnqueueTraining(epoch + 1, 0);
-  if (validation_kept_) {
-    for (const Chunk &chunk : validation_features_) EvaluateChunk(chunk, true, &totals);
-  } else if (!EvaluateImages(epoch, start, &totals)) {
-    return std::nullopt;
-  }
-  totals.seconds = SecondsSince(start);
-  if (totals.images == 0) {
-    const auto bad = validation_->bad();
-    throw WithCode(
-        Error::Corrupt("none of the " + std::to_string(validation_->size()) + " validation images can be read" +
-                       (bad.empty() ? "" : "; the first: " + bad.begin()->second)),
-        "data");
-  }
-  ReportProgress(epoch, "val", 1, 1, totals);
-  return totals;
-}
-
-int64_t Trainer::ValidationBatch() const {
-  return compute_in_workers_ ? std::min(settings_.evaluate_batch_size, kWorkerImages) : settings_.evaluate_batch_size;
-}
-
-void Trainer::EnqueueValidation() {
-  Pass pass;
-  pass.dataset = validation_.get();
-  pass.order = SequentialOrder(validation_->size());
-  pass.batch_size = ValidationBatch();
-  if (compute_in_workers_) {
-    pass.stage = [model = model_, pure = pure_](const at::Tensor &images) {
-      return pure ? model->features(images) : model->forward(images);
-    };
-  }
-  loader_->Enqueue(std::move(pass));
-}
-
-// False: the host wants the place.
-bool Trainer::EvaluateImages(int64_t epoch, int64_t start_ms, Totals *totals) {
-  const int64_t steps = (static_cast<int64_t>(validation_->size()) + ValidationBatch() - 1) / ValidationBatch();
-  bool keep = pure_;
-  int64_t step = 0;
-  while (std::unique_ptr<Chunk> chunk = loader_->Next()) {
-    if (settings_.bad_images == BadImages::kFail) NoteBadImages(*validation_, "validation", &bad_validation_);
-    chunk->inputs = chunk->inputs.to(device_);
-    chunk->targets = chunk->targets.to(device_);
-    if (pure_ && !compute_in_workers_ && chunk->inputs.size(0) > 0) chunk->inputs = model_->features(chunk->inputs);
-    if (reporter_.Wanted() == StopRequest::kLeave) return false;
-    EvaluateChunk(*chunk, pure_ || compute_in_workers_, totals);
-    totals->seconds = SecondsSince(start_ms);
-    ++step;
-    if (reporter_.ProgressDue()) ReportProgress(epoch, "val", step, steps, *totals);
-    keep = keep && chunk->inputs.is_cpu() && budget_->Take(chunk->inputs.nbytes());
-    if (keep) validation_features_.push_back(std::move(*chunk));
-  }
-  validation_kept_ = keep;
-  if (!keep) validation_features_.clear();
-  return true;
-}
-
-void Trainer::EvaluateChunk(const Chunk &chunk, bool staged, Totals *totals) {
-  const int64_t images = chunk.targets.size(0);
-  if (images == 0) return;
-  at::Tensor logits = chunk.inputs;
-  if (pure_) {
-    logits = model_->head(chunk.inputs);
-  } else if (!staged) {
-    logits = model_->forward(chunk.inputs);
-  }
-  const Loss &loss = learner_->loss();
-  totals->loss +=
-      loss.Sum(logits, chunk.targets).item<double>() / loss.Weight(chunk.targets) * static_cast<double>(images);
-  totals->correct += loss.Correct(logits, chunk.targets).item<int64_t>();
-  totals->images += images;
-  AddVerdicts(logits, chunk.targets, chunk.samples, &verdicts_);
-}
-
-// True when it is the best so far.
-bool Trainer::KeepBest(int64_t epoch, double accuracy) {
-  if (accuracy <= info_.best_val_accuracy) return false;
-  info_.best_val_accuracy = accuracy;
-  info_.best_epoch = epoch;
-  best_verdicts_ = verdicts_;
-  best_.clear();
-  for (const auto &[name, tensor] : ChangingState()) best_.emplace_back(name, tensor.detach().clone());
-  return true;
-}
-
 bool Trainer::IsFinite() const {
   for (const auto &[name, tensor] : ChangingState()) {
     if (tensor.is_floating_point() && !at::isfinite(tensor).all().item<bool>()) return false;
@@ -381,9 +297,9 @@ bool Trainer::IsFinite() const {
 }
 
 // At info_'s epoch and step. `totals`: of the steps done in the epoch.
-void Trainer::WriteCheckpoint(const Totals &totals) {
+bool Trainer::WriteCheckpoint(const Totals &totals) {
   // With weights that are none there is nothing to go on from; the next loss says so.
-  if (!IsFinite()) return;
+  if (!IsFinite()) return false;
   rollbacks_ = 0;
   info_.loss_sum = totals.loss;
   info_.correct = totals.correct;
@@ -400,13 +316,16 @@ void Trainer::WriteCheckpoint(const Totals &totals) {
   const int64_t start = MonotonicMs();
   checkpoints_.Write(info_, state);
   times_.checkpoints += SecondsSince(start);
+  return true;
 }
 
-// The host wants the place: a checkpoint was written, and another process goes on from it.
-void Trainer::Leave() const {
+// The host wants the place.
+void Trainer::Leave(bool checkpoint_written) const {
   throw Error(Status::kCanceled,
-              "left after epoch " + std::to_string(info_.epoch) + " and " + std::to_string(info_.step) +
-                  " steps, with a checkpoint to go on from",
+              "left after epoch " + std::to_string(info_.epoch) + " and " + std::to_string(info_.step) + " steps, " +
+                  (checkpoint_written ? "with a checkpoint to go on from"
+                                      : "without a checkpoint, for the weights are not finite: the job goes on from "
+                                        "the one before, if there is any"),
               {{"code", "left"}});
 }
 
@@ -445,7 +364,7 @@ void Trainer::ReportProgress(int64_t epoch, const char *phase, int64_t step, int
   progress.steps = steps;
   progress.phase = phase;
   progress.loss = totals.MeanLoss();
-  progress.accuracy = totals.Accuracy();
+  progress.accuracy = AccuracyOf(totals);
   progress.images_per_second = totals.Rate();
   if (per_epoch > 0) {
     const double left = per_epoch * (1 - done) + per_epoch * static_cast<double>(settings_.epochs - epoch);

@@ -13,7 +13,7 @@
 #include "engine_torch/models/load.h"
 #include "engine_torch/models/registry.h"
 #include "engine_torch/train/device.h"
-#include "engine_torch/train/folders.h"
+#include "engine_torch/train/image_sets.h"
 #include "engine_torch/train/loss.h"
 #include "engine_torch/train/machine.h"
 #include "engine_torch/train/optimizer.h"
@@ -115,6 +115,46 @@ std::optional<image::ImageFolder> OpenFolder(const std::string &path, Report *re
   return folder;
 }
 
+// As far as they can be found.
+struct FoundImages {
+  std::optional<image::ImageFolder> train, validation;
+};
+
+FoundImages FindImages(const TrainSettings &settings, Report *report) {
+  FoundImages found;
+  if (settings.manifest.empty() && settings.validation_fraction == 0) {
+    // What is wrong with either folder is told, not with the first alone.
+    found.train = OpenFolder(settings.train_directory, report);
+    found.validation = OpenFolder(settings.validation_directory, report);
+    if (found.train && found.validation) {
+      if (const auto difference = ClassDifference(*found.train, *found.validation)) report->Problem(*difference);
+    }
+    return found;
+  }
+  report->Try([&] {
+    ImageSets sets = OpenImages(settings);
+    for (const std::string &note : sets.notes) report->Warning(note);
+    if (!settings.manifest.empty()) report->json().Set("test_images", sets.test_images);
+    found.train = std::move(sets.train);
+    found.validation = std::move(sets.validation);
+  });
+  return found;
+}
+
+void ReportTraining(const image::ImageFolder &train, const TrainSettings &settings, Report *report) {
+  const auto images = static_cast<int64_t>(train.samples.size());
+  const int64_t steps = (images + settings.batch_size - 1) / settings.batch_size;
+  report->json().Set("classes", Json(train.classes)).Set("train_images", images);
+  report->json().Set("steps_per_epoch", steps).Set("total_steps", steps * settings.epochs);
+  if (settings.task == Task::kClassification && train.classes.size() == 1)
+    report->Warning("there is only one class: every prediction will be '" + train.classes.front() + "'");
+  if (settings.sampling == Sampling::kWeighted && settings.loss.class_weights == "balanced") {
+    report->Warning(
+        "data.sampling weighted and loss.class_weights balanced both make up for rare classes: one of them is enough");
+  }
+  report->Try([&] { Loss(settings.loss, ClassCounts(train), c10::kCPU); });
+}
+
 int64_t ReportBadImages(const std::vector<image::Sample> &samples, const TrainSettings &settings, Json *list,
                         Report *report) {
   int64_t fatal = 0;
@@ -156,24 +196,10 @@ void ReportImages(const image::ImageFolder &train, const image::ImageFolder &val
 
 Json ValidateTraining(const TrainSettings &settings, const std::string &weights_path, bool check_images) {
   Report report;
-  const std::optional<image::ImageFolder> train = OpenFolder(settings.train_directory, &report);
-  const std::optional<image::ImageFolder> validation = OpenFolder(settings.validation_directory, &report);
-  if (train) {
-    const auto images = static_cast<int64_t>(train->samples.size());
-    const int64_t steps = (images + settings.batch_size - 1) / settings.batch_size;
-    report.json().Set("classes", Json(train->classes)).Set("train_images", images);
-    report.json().Set("steps_per_epoch", steps).Set("total_steps", steps * settings.epochs);
-    if (train->classes.size() == 1)
-      report.Warning("there is only one class: every prediction will be '" + train->classes.front() + "'");
-  }
-  if (train) {
-    report.Try([&] { Loss(settings.loss, ClassCounts(*train), c10::kCPU); });
-  }
+  const auto [train, validation] = FindImages(settings, &report);
+  if (train) ReportTraining(*train, settings, &report);
   if (validation) report.json().Set("validation_images", static_cast<int64_t>(validation->samples.size()));
-  if (train && validation) {
-    if (const auto difference = ClassDifference(*train, *validation)) report.Problem(*difference);
-    if (check_images) ReportImages(*train, *validation, settings, &report);
-  }
+  if (train && validation && check_images) ReportImages(*train, *validation, settings, &report);
   report.Try([&] { ChooseDevice(settings.device); });
   ReportModel(settings, weights_path, train ? static_cast<int64_t>(train->classes.size()) : 1, &report);
   return report.Take();

@@ -8,7 +8,8 @@
 
 namespace trainyard {
 
-// {"classes":[names],"train_images":n,"validation_images":n,"bad_images":[{"path","reason"}],"steps_per_epoch":n,"total_steps":n,
+// {"classes":[names],"train_images":n,"validation_images":n,"test_images":n (of a
+// manifest),"bad_images":[{"path","reason"}],"steps_per_epoch":n,"total_steps":n,
 //  "parameters":n,"trained_parameters":n,"memory_bytes":n,"problems":[lines],"warnings":[lines]}. What cannot be found
 //  out because of a
 // problem is left out. memory_bytes is an estimate: the model's tensors, what one step keeps for its backward pass

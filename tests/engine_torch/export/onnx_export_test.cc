@@ -30,16 +30,19 @@ class ExportTest : public ::testing::Test {
     return ReadOnnx(At("out.onnx"));
   }
   // A model as a training job writes it.
-  std::string MakeModelDirectory(const std::string &architecture, int crop = 64) const {
+  std::string MakeModelDirectory(const std::string &architecture, int crop = 64,
+                                 Task task = Task::kClassification) const {
     ModelDescription description;
+    description.task = task;
     description.architecture = architecture;
     description.classes = {"ants", "bees", "\"quoted\""};
+    if (task == Task::kRegression) description.classes = {"value"};
     description.resize = crop + 8;
     description.crop = crop;
     description.mean = {0.5f, 0.4f, 0.3f};
     description.std = {0.25f, 0.5f, 1.0f};
     MakeDirs(At("model"));
-    WriteModel(At("model"), description, *MakeModel(architecture, 3));
+    WriteModel(At("model"), description, *MakeModel(architecture, static_cast<int64_t>(description.classes.size())));
     return At("model");
   }
   std::string MakeScript(const std::string &forward) const {
@@ -99,6 +102,22 @@ TEST_F(ExportTest, PreprocessingAndSoftmaxGoInside) {
   EXPECT_EQ(file.nodes[0].op, "Cast");
   EXPECT_EQ(file.nodes.back().op, "Softmax");
   EXPECT_TRUE(Json::Parse(file.metadata.at("preprocessing"), "p").GetBool("included"));
+}
+
+TEST_F(ExportTest, WhatGoesInsideFollowsTheTask) {
+  const std::string options = R"({"softmax": true})";
+  OnnxFile file = Export(MakeModelDirectory("squeezenet1_1", 64, Task::kMultilabel), options);
+  EXPECT_THAT(file.outputs, ElementsAre("probabilities 1 batch,3"));
+  EXPECT_EQ(file.nodes.back().op, "Sigmoid");
+  EXPECT_EQ(file.metadata.at("task"), "image_multilabel");
+  file = Export(MakeModelDirectory("squeezenet1_1", 64, Task::kMultilabel));
+  EXPECT_THAT(file.outputs, ElementsAre("logits 1 batch,3"));
+  EXPECT_NE(file.nodes.back().op, "Sigmoid");
+
+  file = Export(MakeModelDirectory("squeezenet1_1", 64, Task::kRegression), options);
+  EXPECT_THAT(file.outputs, ElementsAre("values 1 batch,1"));
+  EXPECT_NE(file.nodes.back().op, "Softmax");
+  EXPECT_EQ(file.metadata.at("task"), "image_regression");
 }
 
 TEST_F(ExportTest, TheBatchSizeCanBeFixed) {

@@ -67,13 +67,20 @@ def parse(driver, kind, directory):
 def main():
     driver = sys.argv[1]
     with tempfile.TemporaryDirectory() as directory:
-        reports = {kind: parse(driver, kind, directory) for kind in ("tutorial", "middle", "large", "hostile", "failed", "empty")}
+        reports = {kind: parse(driver, kind, directory) for kind in ("tutorial", "middle", "large", "labels", "numbers", "hostile", "failed", "empty")}
     _, tutorial = reports["tutorial"]
     check(len(list(tutorial.iter("svg"))) == 3, "tutorial: not three curves")
     check(len(list(tutorial.iter("img"))) > 4, "tutorial: no pictures")
     text, large = reports["large"]
     check(len(text.encode()) < 700_000, f"large: {len(text.encode())} bytes")
     check(len(large.findall(".//ol/li")) == 24, "large: not 24 mistakes")
+    _, labels = reports["labels"]
+    check(len(labels.findall(".//section[@id='classes']//tbody/tr")) == 100, "labels: not 100 rows")
+    check(len(labels.findall(".//ol/li")) == 8, "labels: not 8 mistakes")
+    _, numbers = reports["numbers"]
+    check(len(numbers.findall(".//section[@id='classes']//tbody/tr")) == 10, "numbers: not 10 ranges")
+    check(len(list(numbers.iter("svg"))) == 3, "numbers: not two curves and a scatter")
+    check("ccuracy" not in text_of(numbers.find("body/main")), "numbers: an accuracy")
     # What is no markup comes back as it was given.
     _, hostile = reports["hostile"]
     script = "<script>document.title='owned'</script>"

@@ -1,5 +1,5 @@
-// Writes the report of a made-up training: report_driver tutorial|middle|large|hostile|failed|empty OUT [IMAGE]...
-// IMAGEs become the mistakes' pictures; without any they are made up, too.
+// Writes the report of a made-up training: report_driver tutorial|middle|large|labels|numbers|hostile|failed|empty OUT
+// [IMAGE]... IMAGEs become the mistakes' pictures; without any they are made up, too.
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -14,7 +14,7 @@ int main(int argc, char **argv) {
   using namespace trainyard;
   using namespace trainyard::report;
   if (argc < 3) {
-    fprintf(stderr, "usage: report_driver tutorial|middle|large|hostile|failed|empty OUT [IMAGE]...\n");
+    fprintf(stderr, "usage: report_driver tutorial|middle|large|labels|numbers|hostile|failed|empty OUT [IMAGE]...\n");
     return 2;
   }
   try {
@@ -31,6 +31,8 @@ int main(int argc, char **argv) {
     if (kind == "tutorial") report = TutorialReport(pictures);
     if (kind == "middle") report = LargeReport(12, 60, 9, pictures);
     if (kind == "large") report = LargeReport(200, 3000, 100, pictures);
+    if (kind == "labels") report = LabelsReport(150, pictures);
+    if (kind == "numbers") report = NumbersReport(pictures);
     if (kind == "hostile") report = HostileReport();
     if (kind == "failed") report = FailedReport();
     WriteReport(argv[2], report);

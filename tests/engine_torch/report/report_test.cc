@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "engine_torch/image/test_images.h"
@@ -14,6 +15,7 @@
 #include "engine_torch/report/line_chart.h"
 #include "engine_torch/report/mistakes.h"
 #include "engine_torch/report/sample_reports.h"
+#include "engine_torch/report/scatter.h"
 #include "engine_torch/report/thumbnail.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -43,6 +45,61 @@ std::string DecodeUri(const std::string &uri) {
   EVP_DecodeBlock(reinterpret_cast<unsigned char *>(bytes.data()), reinterpret_cast<const unsigned char *>(text.data()),
                   static_cast<int>(text.size()));
   return bytes;
+}
+
+TEST(Report, OfNumbersSetsPredictedAgainstTrueOnes) {
+  const TrainingReport report = NumbersReport({});
+  const std::string html = RenderReport(report);
+  for (const char *part :
+       {"<h2>Predicted and true numbers</h2>", "Root mean squared error", "Mean absolute error", "R\u00b2",
+        "0 to 2.5</th>", "off by 2.97", "<b class=\"wrong\">3.22</b>", "true <b>0.25</b>"}) {
+    EXPECT_THAT(html, HasSubstr(part));
+  }
+  EXPECT_EQ(CountOf(html, "<svg"), 3u) << "loss, learning rate, predicted by true number";
+  EXPECT_THAT(html, HasSubstr("60 images, from 0 to 30; what is right lies on the diagonal."));
+  EXPECT_LT(html.find("off by 2.97"), html.find("off by 2.79")) << "the greatest error first";
+  for (const char *part : {"Validation accuracy", "validation accuracy", "Confusion matrix", "There are no results",
+                           "NaN", "taken for another class"}) {
+    EXPECT_THAT(html, Not(HasSubstr(part))) << part;
+  }
+}
+
+TEST(Report, ScatterHasADotForEachImage) {
+  EXPECT_EQ(RenderScatter({}), "");
+  EXPECT_EQ(RenderScatter({{kNotMeasured, 1}, {1, INFINITY}}), "");
+  const std::string two = RenderScatter({{0, 0}, {4, 2}, {1, kNotMeasured}});
+  EXPECT_EQ(CountOf(two, "h0"), 2u);
+  // From 0 to 4 in a square of 260: the first at the lower left, the second at the right, half way up.
+  EXPECT_THAT(two, HasSubstr("d=\"M62.0 272.0h0M322.0 142.0h0\""));
+  const std::string many = RenderScatter(std::vector<NumberAnswer>(100000, {1e-9, 1e-9}));
+  EXPECT_EQ(CountOf(many, "h0"), kMostDots);
+  EXPECT_THAT(many, HasSubstr("2,000 of 100,000 images"));
+  EXPECT_LT(many.size(), 60000u);
+}
+
+TEST(Report, OfLabelsHasARowForEach) {
+  TrainingReport report = LabelsReport(3, {});
+  const std::string html = RenderReport(report);
+  for (const char *part :
+       {"<h2>Labels</h2>", "All labels right", "Mean average precision", "ROC AUC", "<th scope=\"row\">label 3</th>",
+        "macro mean", "loss 2.97", "no label", "label 1, label 2"}) {
+    EXPECT_THAT(html, HasSubstr(part));
+  }
+  EXPECT_EQ(CountOf(html, "title=\"not defined: all images have the label"), 2u) << "label 1, which no image has";
+  EXPECT_EQ(CountOf(html, "<svg"), 3u);
+  for (const char *part : {"Confusion matrix", "There are no results", "taken for another class"}) {
+    EXPECT_THAT(html, Not(HasSubstr(part))) << part;
+  }
+  EXPECT_THAT(RenderReport(LabelsReport(500, {})), HasSubstr("The labels with the lowest F1, of 500."));
+  report.labels->names.pop_back();
+  EXPECT_THROW(RenderReport(report), Error);
+}
+
+TEST(Report, TwoClassesHaveARocAuc) {
+  TrainingReport report = TutorialReport({});
+  EXPECT_THAT(RenderReport(report), Not(HasSubstr("ROC AUC")));
+  report.roc_auc = 0.987;
+  EXPECT_THAT(RenderReport(report), HasSubstr("ROC AUC</dt><dd class=\"value\">0.987</dd>"));
 }
 
 TEST(Report, HoldsWhatWasGiven) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine_torch/report/html.h"
 #include "engine_torch/report/report.h"
 
 namespace trainyard::report {
@@ -76,6 +77,42 @@ inline TrainingReport TutorialReport(const std::vector<std::string> &pictures) {
   report.warnings = {
       "left out a training image: cannot decode 'train/ants/imageNotFound.jpg': the file is truncated; replace or "
       "remove it"};
+  return report;
+}
+
+// The tutorial's job with labels in the place of classes: `labels` of them, of 50 images.
+inline TrainingReport LabelsReport(size_t labels, const std::vector<std::string> &pictures) {
+  TrainingReport report = TutorialReport(pictures);
+  report.name = "labels";
+  report.labels = LabelResults();
+  for (size_t i = 0; i < labels; ++i) report.labels->names.push_back("label " + std::to_string(i + 1));
+  // The first label: no image has it.
+  report.labels->metrics = ComputeLabelMetrics(labels, 50, [](size_t label, size_t image) {
+    const bool truth = image % (label + 2) == 0 && label > 0;
+    return ScoredTruth{std::sin(static_cast<double>(image * 7 + label)) + (truth ? 0.8 : -0.8), truth};
+  });
+  for (const Mistake &mistake : report.mistakes) {
+    report.misses.push_back({mistake.path, report.labels->names.front(), mistake.truth == 0 ? "" : "label 1, label 2",
+                             mistake.probability * 3, mistake.image_path});
+  }
+  report.confusion = {};
+  report.mistakes.clear();
+  return report;
+}
+
+// The same with numbers.
+inline TrainingReport NumbersReport(const std::vector<std::string> &pictures) {
+  TrainingReport report = LabelsReport(2, pictures);
+  report.name = "numbers";
+  report.labels.reset();
+  std::vector<NumberAnswer> answers;
+  for (int i = 0; i < 60; ++i) answers.push_back({i * 0.5, 3 + i * 0.4 + std::sin(i * 1.7)});
+  report.numbers = ComputeNumberMetrics(answers);
+  for (Miss &miss : report.misses) {
+    miss.truth = "0.25";
+    miss.predicted = Number(0.25 + miss.error);
+  }
+  for (EpochRow &row : report.epochs) row.train_accuracy = row.val_accuracy = kNotMeasured;
   return report;
 }
 

@@ -346,6 +346,22 @@ TEST_F(EngineTest, AStopRequestEndsWellAfterTheStep) {
   EXPECT_FALSE(ModelBytes("a").empty());
   // A part of an epoch that was evaluated is nothing to resume from.
   EXPECT_TRUE(ListDir(At("a_checkpoints")).empty());
+  const std::string report = ReadFile(JoinPath(At("a"), "report.html"));
+  EXPECT_NE(report.find("Stopped early"), std::string::npos);
+  EXPECT_EQ(report.find("No epoch was finished."), std::string::npos);
+}
+
+TEST_F(EngineTest, WhoLeavesWithoutACheckpointSaysSo) {
+  TrainRun run;
+  run.leave = [] { return true; };
+  // The first step makes the weights infinite; the loss would show it in the next one.
+  run.Train(Changed(Config(data_), {{"optimizer.lr", 1e5}, {"optimizer.weight_decay", 1e38}}), At("a"),
+            At("a_checkpoints"));
+  EXPECT_EQ(run.answer.code, "left") << run.answer.message;
+  EXPECT_NE(run.answer.message.find("without a checkpoint"), std::string::npos) << run.answer.message;
+  EXPECT_TRUE(ListDir(At("a_checkpoints")).empty());
+  run.Train(Config(data_), At("b"), At("b_checkpoints"));
+  EXPECT_NE(run.answer.message.find("with a checkpoint to go on from"), std::string::npos) << run.answer.message;
 }
 
 TEST_F(EngineTest, ALossThatIsNoNumberFailsAndSaysWhatToTry) {

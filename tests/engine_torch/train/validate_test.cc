@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include "engine_torch/train/engine_fixture.h"
 
@@ -47,6 +49,48 @@ TEST_F(EngineTest, ValidationNamesBadImages) {
   EXPECT_FALSE(report.GetStringList("warnings").empty());
   EXPECT_FALSE(Validate(Changed(Config(data_), {{"data.bad_images", "fail"}})).GetStringList("problems").empty());
   EXPECT_FALSE(Validate(Config(data_), "", false).Has("bad_images"));
+}
+
+TEST_F(EngineTest, ValidationReadsManifests) {
+  const std::string manifest = JoinPath(data_, "list.csv");
+  const auto report_of = [&](const std::string &text) {
+    WriteFileAtomic(manifest, text);
+    return Validate(Changed(Config(""), {{"data.manifest", manifest}}));
+  };
+  const Json good = report_of(
+      "path,label,split,extra\ntrain/red/0.jpg,red,train,\ntrain/blue/0.jpg,blue,train,\nval/red/0.jpg,red,val,\n"
+      "none.jpg,blue,val,\nval/blue/0.jpg,blue,test,\n");
+  EXPECT_TRUE(good.GetStringList("problems").empty());
+  EXPECT_EQ(good.GetStringList("classes"), (std::vector<std::string>{"blue", "red"}));
+  EXPECT_EQ(good.GetInt64("train_images"), 2);
+  EXPECT_EQ(good.GetInt64("validation_images"), 2);
+  EXPECT_EQ(good.GetInt64("test_images"), 1);
+  ASSERT_EQ(good.Get("bad_images").size(), 1u);
+  EXPECT_THAT(good.Get("bad_images").Items()[0].GetString("path"), HasSubstr("none.jpg"));
+  EXPECT_THAT(good.GetStringList("warnings"), testing::Contains(HasSubstr("column 'extra' is ignored")));
+  for (const auto &[text, message] : std::map<std::string, std::string>{
+           {"path,label,split\n", "names no image"},
+           {"path,label,split\ntrain/red/0.jpg,red,train\nval/blue/0.jpg,blue,val\n", "no training image of blue"},
+           {"path,label,split\ntrain/red/0.jpg,red,trial\n", "list.csv:2: column 'split'"}}) {
+    const std::vector<std::string> problems = report_of(text).GetStringList("problems");
+    ASSERT_EQ(problems.size(), 1u) << text;
+    EXPECT_THAT(problems[0], HasSubstr(message));
+  }
+}
+
+TEST_F(EngineTest, ValidationKnowsWhatDoesNotGoTogether) {
+  const std::string manifest = JoinPath(data_, "list.csv");
+  WriteFileAtomic(manifest, "path,label\nval/red/0.jpg,1\nval/red/1.jpg,2\nval/blue/0.jpg,1\nval/blue/1.jpg,2\n");
+  const Json config = Changed(
+      Config(""), {{"data.manifest", manifest}, {"data.validation_fraction", 0.5}, {"data.sampling", "weighted"}});
+  EXPECT_TRUE(Validate(config).GetStringList("problems").empty());
+  const std::vector<std::string> problems =
+      Validate(Changed(config, {{"task", "regression"}})).GetStringList("problems");
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_THAT(problems[0], HasSubstr("'data.sampling' is weighted, and the images have no classes"));
+  const Json loss = Json::Object().Set("class_weights", "balanced");
+  EXPECT_THAT(Validate(Changed(config, {{"loss", loss}})).GetStringList("warnings"),
+              testing::Contains(HasSubstr("both make up for rare classes")));
 }
 
 TEST_F(EngineTest, ValidationGathersProblems) {

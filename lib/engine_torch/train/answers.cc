@@ -1,0 +1,76 @@
+#include "engine_torch/train/answers.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace trainyard {
+namespace {
+
+bool HasLabel(const image::Sample &sample, size_t label) {
+  return std::binary_search(sample.labels.begin(), sample.labels.end(), static_cast<int32_t>(label));
+}
+
+}  // namespace
+
+void Answers::Add(const at::Tensor &outputs, const std::vector<size_t> &samples) {
+  const at::Tensor rows = outputs.to(at::kCPU, at::kFloat).contiguous();
+  const auto *values = rows.const_data_ptr<float>();
+  for (size_t i = 0; i < samples.size(); ++i) {
+    std::copy_n(values + i * outputs_, outputs_, values_.begin() + static_cast<std::ptrdiff_t>(samples[i] * outputs_));
+    if (!answered_[samples[i]]) ++answered_count_;
+    answered_[samples[i]] = true;
+  }
+}
+
+std::vector<size_t> Answers::Samples() const {
+  std::vector<size_t> samples;
+  samples.reserve(answered_count_);
+  for (size_t i = 0; i < answered_.size(); ++i) {
+    if (answered_[i]) samples.push_back(i);
+  }
+  return samples;
+}
+
+report::LabelMetrics LabelMetricsOf(const image::ImageFolder &folder, const Answers &answers) {
+  const std::vector<size_t> samples = answers.Samples();
+  return report::ComputeLabelMetrics(folder.classes.size(), samples.size(), [&](size_t label, size_t image) {
+    const size_t sample = samples[image];
+    return report::ScoredTruth{answers.Value(sample, label), HasLabel(folder.samples[sample], label)};
+  });
+}
+
+report::NumberMetrics NumberMetricsOf(const image::ImageFolder &folder, const Answers &answers) {
+  std::vector<report::NumberAnswer> numbers;
+  for (const size_t sample : answers.Samples()) {
+    numbers.push_back({folder.samples[sample].value, static_cast<double>(answers.Value(sample))});
+  }
+  return report::ComputeNumberMetrics(std::move(numbers));
+}
+
+std::vector<TaskMetric> MetricsOf(Task task, const image::ImageFolder &folder, const Answers &answers) {
+  if (answers.empty()) return {};
+  if (task == Task::kRegression) {
+    const report::NumberMetrics metrics = NumberMetricsOf(folder, answers);
+    return {{"val/rmse", metrics.rmse}, {"val/mae", metrics.mae}, {"val/r2", metrics.r2}};
+  }
+  const report::LabelMetrics metrics = LabelMetricsOf(folder, answers);
+  return {{"val/f1_micro", metrics.f1_micro},
+          {"val/f1_macro", metrics.f1_macro},
+          {"val/average_precision_macro", metrics.average_precision_macro},
+          {"val/roc_auc_macro", metrics.roc_auc_macro}};
+}
+
+double ErrorOf(Task task, const image::ImageFolder &folder, const Answers &answers, size_t sample) {
+  const image::Sample &truth = folder.samples[sample];
+  if (task == Task::kRegression) return std::abs(static_cast<double>(answers.Value(sample)) - truth.value);
+  double sum = 0;
+  for (size_t label = 0; label < folder.classes.size(); ++label) {
+    const double logit = answers.Value(sample, label);
+    // -log of the probability of what is true: log(1 + exp(-x)) without overflow.
+    const double x = HasLabel(truth, label) ? logit : -logit;
+    sum += std::log1p(std::exp(-std::abs(x))) + std::max(-x, 0.0);
+  }
+  return sum / static_cast<double>(folder.classes.size());
+}
+
+}  // namespace trainyard

@@ -1,0 +1,54 @@
+// What the model said of the images of one set, where they have several labels or a number: its outputs (logits, or the
+// number), a row for each image, and what follows from them. (Of classes there are Verdicts, train/run_report.h.) Takes
+// 4 bytes for each image and label.
+//
+// Thread rule: one thread at a time.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "engine_torch/image/image_folder.h"
+#include "engine_torch/report/task_metrics.h"
+#include "engine_torch/train/task.h"
+
+namespace trainyard {
+
+class Answers {
+ public:
+  Answers() = default;
+  Answers(size_t images, size_t outputs) : outputs_(outputs), values_(images * outputs), answered_(images) {}
+
+  // Rows of the model's outputs for the images `samples` of the set.
+  void Add(const at::Tensor &outputs, const std::vector<size_t> &samples);
+
+  bool empty() const { return answered_count_ == 0; }
+  // The images that were answered for, in the order of the set.
+  std::vector<size_t> Samples() const;
+  float Value(size_t sample, size_t output = 0) const { return values_[sample * outputs_ + output]; }
+
+ private:
+  size_t outputs_ = 1;
+  std::vector<float> values_;
+  std::vector<bool> answered_;
+  size_t answered_count_ = 0;
+};
+
+// `folder` is the set. Images that were not answered for are not counted.
+report::LabelMetrics LabelMetricsOf(const image::ImageFolder &folder, const Answers &answers);
+report::NumberMetrics NumberMetricsOf(const image::ImageFolder &folder, const Answers &answers);
+
+// What an epoch tells of them: "val/f1_micro", ... Nothing for classes; NaN where a number says nothing.
+struct TaskMetric {
+  const char *name;
+  double value;
+};
+std::vector<TaskMetric> MetricsOf(Task task, const image::ImageFolder &folder, const Answers &answers);
+
+// The binary cross entropy of an image's labels, their mean; or how far off its number is.
+double ErrorOf(Task task, const image::ImageFolder &folder, const Answers &answers, size_t sample);
+
+}  // namespace trainyard
