@@ -59,6 +59,7 @@ class TrainConfig {
   static TrainConfig FromJson(const Json &json, std::string_view where);
 
  private:
+  void CheckTransform() const;
   size_t IndexOf(std::string_view key, SettingType type) const;
   void Store(size_t index, SettingValue value);
 

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine_torch/image/augmentation.h"
+
 namespace trainyard {
 
 enum class BadImages { kSkip, kFail };
@@ -65,7 +67,7 @@ struct TrainSettings {
   int resize = 256;
   int crop = 224;
   bool augment = true;
-  double scale_minimum = 0.08;
+  image::AugmentationConfig augmentation = {};
   std::array<float, 3> mean = {};
   std::array<float, 3> std = {};
   // model
