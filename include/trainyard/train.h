@@ -31,6 +31,15 @@
  * network of that name: the same parameter names, so that its weights load by name, the same initial weights from the
  * same seed, the same results. vit_b_16 takes images of 224 x 224 pixels only (transform.crop).
  *
+ * Images: evaluation and prediction resize the shorter side to transform.resize pixels and cut out the centre,
+ * transform.crop pixels square. Training (transform.augment) draws, in this order and as torchvision's transforms of
+ * these names: RandomResizedCrop (transform.scale_minimum and _maximum, .ratio_minimum and _maximum),
+ * RandomHorizontalFlip (.horizontal_flip), RandomVerticalFlip (.vertical_flip), ColorJitter (.brightness, .contrast,
+ * .saturation, .hue, themselves in an order that is drawn), RandomRotation (.rotation_degrees, .rotation_fill),
+ * RandomGrayscale (.grayscale); then come ToTensor, Normalize (.mean, .std) and RandomErasing (.erasing, its scale and
+ * ratio). Crop and horizontal flip are on, the others off. Given what is drawn, the pixels are torchvision's on Pillow
+ * images, bit for bit; the draws depend on train.seed, epoch and image alone.
+ *
  * What a training run tells: the metrics train/loss, train/accuracy, val/loss, val/accuracy, learning_rate,
  * epoch_seconds and images_per_second with the epoch (from 1) as step; train/loss_step; at the end
  * best_val_accuracy, best_epoch, of that epoch val/balanced_accuracy, val/precision_macro, val/recall_macro,

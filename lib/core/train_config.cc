@@ -291,9 +291,34 @@ void TrainConfig::CheckComplete() const {
   CheckData();
   CheckTask();
   CheckTraining();
+  CheckTransform();
+}
+
+void TrainConfig::CheckTransform() const {
+  const auto refuse = [](const std::string &key, const std::string &message) {
+    throw Error::InvalidArgument("'" + key + "' " + message, {{"key", key}});
+  };
   if (GetInteger("transform.crop") > GetInteger("transform.resize")) {
-    throw Error::InvalidArgument("'transform.crop' must not be larger than 'transform.resize'",
-                                 {{"key", "transform.crop"}});
+    refuse("transform.crop", "must not be larger than 'transform.resize'");
+  }
+  for (const char *range : {"scale", "ratio", "erasing_scale", "erasing_ratio"}) {
+    const std::string low = "transform." + std::string(range) + "_minimum",
+                      high = "transform." + std::string(range) + "_maximum";
+    if (GetNumber(low) > GetNumber(high)) {
+      refuse(low, "must not be larger than '" + high + "', got " + FormatDouble(GetNumber(low)) + " and " +
+                      FormatDouble(GetNumber(high)));
+    }
+  }
+  for (const double value : GetNumberList("transform.rotation_fill")) {
+    if (value != std::floor(value)) {
+      refuse("transform.rotation_fill", "must have whole numbers, got " + FormatDouble(value));
+    }
+  }
+  if (GetBool("transform.augment")) return;
+  for (const char *key :
+       {"transform.vertical_flip", "transform.brightness", "transform.contrast", "transform.saturation",
+        "transform.hue", "transform.rotation_degrees", "transform.grayscale", "transform.erasing"}) {
+    if (GetNumber(key) != 0) refuse(key, "does nothing with 'transform.augment' false: set one of them");
   }
 }
 

@@ -67,6 +67,7 @@ class TrainConfig {
  private:
   void CheckData() const;
   void CheckTask() const;
+  void CheckTransform() const;
   size_t IndexOf(std::string_view key, SettingType type) const;
   void Store(size_t index, SettingValue value);
 

@@ -47,6 +47,10 @@ TEST(TrainConfig, DefaultsAreTheTutorialsRecipe) {
   EXPECT_EQ(config.GetNumber("optimizer.momentum"), 0.9);
   EXPECT_EQ(config.GetInteger("schedule.step_size"), 7);
   EXPECT_EQ(config.GetNumber("schedule.gamma"), 0.1);
+  // RandomResizedCrop(224) and RandomHorizontalFlip(), with torchvision's own bounds to the last bit.
+  EXPECT_EQ(config.GetNumber("transform.ratio_minimum"), 3.0 / 4.0);
+  EXPECT_EQ(config.GetNumber("transform.ratio_maximum"), 4.0 / 3.0);
+  EXPECT_EQ(config.GetNumber("transform.horizontal_flip"), 0.5);
 }
 
 TEST(TrainConfig, SettingsThatDoNotGoTogetherAreRefusedTogether) {
@@ -63,6 +67,17 @@ TEST(TrainConfig, SettingsThatDoNotGoTogetherAreRefusedTogether) {
            Case{R"({"optimizer":{"beta2":1}})", "'optimizer.beta2' must be below 1"},
            Case{R"({"loss":{"class_weights":"1,x"}})", "loss.class_weights"},
            Case{R"({"model":{"freeze":","}})", "model.freeze"},
+           Case{R"({"transform":{"scale_minimum":0.5,"scale_maximum":0.4}})",
+                "'transform.scale_minimum' must not be larger than 'transform.scale_maximum', got 0.5 and 0.4"},
+           Case{R"({"transform":{"ratio_minimum":2}})", "must not be larger than 'transform.ratio_maximum'"},
+           Case{R"({"transform":{"erasing_scale_minimum":0.4}})", "'transform.erasing_scale_maximum'"},
+           Case{R"({"transform":{"erasing_ratio_maximum":0.2}})",
+                "'transform.erasing_ratio_minimum' must not be larger"},
+           Case{R"({"transform":{"rotation_fill":[1,2.5,3]}})",
+                "'transform.rotation_fill' must have whole numbers, got 2.5"},
+           Case{R"({"transform":{"augment":false,"hue":0.1}})",
+                "'transform.hue' does nothing with 'transform.augment' false"},
+           Case{R"({"transform":{"augment":false,"erasing":0.1}})", "'transform.erasing' does nothing"},
        }) {
     TrainConfig config = TrainConfig::FromJson(Json::Parse(one.settings, "train"), "train");
     config.SetString("data.directory", "/data");
@@ -160,6 +175,18 @@ TEST(TrainConfig, RangesAndChoicesAreChecked) {
   EXPECT_THAT(MessageOf([&] { config.SetNumberList("transform.std", {1, 0, 1}); }), HasSubstr("transform.std"));
   EXPECT_THAT(MessageOf([&] { config.SetString("model.architecture", "resnet81"); }),
               HasSubstr("did you mean 'resnet18'?"));
+  for (const char *key : {"transform.horizontal_flip", "transform.vertical_flip", "transform.grayscale",
+                          "transform.erasing", "transform.scale_maximum", "transform.erasing_scale_maximum"}) {
+    EXPECT_THAT(MessageOf([&] { config.SetNumber(key, 1.01); }), HasSubstr(key));
+    EXPECT_THAT(MessageOf([&] { config.SetNumber(key, -0.01); }), HasSubstr(key));
+  }
+  EXPECT_THAT(MessageOf([&] { config.SetNumber("transform.hue", 0.6); }), HasSubstr("from 0 to 0.5, got 0.6"));
+  EXPECT_THAT(MessageOf([&] { config.SetNumber("transform.saturation", -0.1); }), HasSubstr("transform.saturation"));
+  EXPECT_THAT(MessageOf([&] { config.SetNumber("transform.rotation_degrees", 361); }), HasSubstr("from 0 to 360"));
+  EXPECT_THAT(MessageOf([&] {
+                config.SetNumberList("transform.rotation_fill", {0, 0, 256});
+              }),
+              HasSubstr("from 0 to 255, got 256"));
 }
 
 TEST(TrainConfig, DeviceIsCheckedBeforeAnythingRuns) {

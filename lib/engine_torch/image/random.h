@@ -4,7 +4,8 @@
 // The generator is Philox4x32 with 10 rounds (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2,
 // 3", SC11). Each block of four 32-bit numbers is a fixed mixing of
 //   1. the key: the low and high half of the seed;
-//   2. the counter: {block number within the sample, epoch, low half of the index, high half of the index}.
+//   2. the counter: {block number within the sample, its top 8 bits the stream; epoch; low half of the index; high half
+//      of the index}. Streams of one sample have nothing in common.
 //
 // Thread rule: a value, used by one thread.
 #pragma once
@@ -16,9 +17,10 @@ namespace trainyard::image {
 
 class SampleRandom {
  public:
-  SampleRandom(uint64_t seed, uint32_t epoch, uint64_t index)
+  // `stream` is below 256.
+  SampleRandom(uint64_t seed, uint32_t epoch, uint64_t index, uint32_t stream = 0)
       : key_{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)},
-        counter_{0, epoch, static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32)} {}
+        counter_{stream << 24, epoch, static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32)} {}
 
   uint32_t Next() {
     if (used_ == block_.size()) {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine_torch/image/adjust.h"
+#include "engine_torch/image/rotate.h"
 #include "util/error.h"
 
 namespace trainyard::image {
@@ -38,49 +40,11 @@ void TransformConfig::Check() const {
   constexpr int kLargest = 1 << 14;
   require(resize >= 1 && resize <= kLargest, "resize must be 1 to 16384 pixels");
   require(crop >= 1 && crop <= kLargest, "crop must be 1 to 16384 pixels");
-  require(scale_min > 0 && scale_min <= scale_max && scale_max <= 1e6,
-          "scale must be a range of positive numbers, low to high");
-  require(ratio_min > 0 && ratio_min <= ratio_max && ratio_max <= 1e6,
-          "ratio must be a range of positive numbers, low to high");
-  require(flip >= 0 && flip <= 1, "flip must be a probability, 0 to 1");
+  augmentation.Check();
   for (size_t c = 0; c < 3; ++c) {
     require(std::isfinite(mean[c]), "mean must be three finite numbers");
     require(std::isfinite(std[c]) && std[c] != 0, "std must be three finite numbers other than 0");
   }
-}
-
-CropParams DrawTrainCrop(SampleRandom *random, const TransformConfig &config, int width, int height) {
-  double area = static_cast<double>(width) * height;
-  double log_min = std::log(config.ratio_min);
-  double log_max = std::log(config.ratio_max);
-  CropParams params;
-  for (int attempt = 0; attempt < 10 && params.box.width == 0; ++attempt) {
-    double target = area * random->Uniform(config.scale_min, config.scale_max);
-    double ratio = std::exp(random->Uniform(log_min, log_max));
-    double w = std::nearbyint(std::sqrt(target * ratio));
-    double h = std::nearbyint(std::sqrt(target / ratio));
-    if (w > 0 && w <= width && h > 0 && h <= height) {
-      params.box.width = static_cast<int>(w);
-      params.box.height = static_cast<int>(h);
-      params.box.y = random->Below(height - params.box.height + 1);
-      params.box.x = random->Below(width - params.box.width + 1);
-    }
-  }
-  if (params.box.width == 0) {
-    // The largest centred box whose ratio is allowed.
-    double ratio = static_cast<double>(width) / height;
-    params.box.width = width;
-    params.box.height = height;
-    if (ratio < config.ratio_min) {
-      params.box.height = std::clamp(RoundHalfEven(width / config.ratio_min), 1, height);
-    } else if (ratio > config.ratio_max) {
-      params.box.width = std::clamp(RoundHalfEven(height * config.ratio_max), 1, width);
-    }
-    params.box.y = (height - params.box.height) / 2;
-    params.box.x = (width - params.box.width) / 2;
-  }
-  params.flip = random->Uniform(0, 1) < config.flip;
-  return params;
 }
 
 EvalGeometry PlanEval(const TransformConfig &config, int width, int height) {
@@ -100,7 +64,7 @@ EvalGeometry PlanEval(const TransformConfig &config, int width, int height) {
 }
 
 Transformer::Transformer(const TransformConfig &config, Simd simd)
-    : config_(config), resampler_(simd, config.pass_order) {
+    : config_(config), simd_(simd), resampler_(simd, config.pass_order) {
   config_.Check();
   for (size_t c = 0; c < 3; ++c) {
     for (size_t value = 0; value < 256; ++value) {
@@ -111,13 +75,15 @@ Transformer::Transformer(const TransformConfig &config, Simd simd)
   pixels_.resize(config_.floats());
 }
 
-CropParams Transformer::LoadTrain(const std::string &path, uint64_t seed, uint32_t epoch, uint64_t index, float *out) {
+Augmentation Transformer::LoadTrain(const std::string &path, uint64_t seed, uint32_t epoch, uint64_t index,
+                                    float *out) {
   ReadImageFile(path, &file_);
   ImageReader reader(file_, path);
-  SampleRandom random(seed, epoch, index);
-  CropParams params = DrawTrainCrop(&random, config_, reader.info().width, reader.info().height);
-  Train(&reader, params, out);
-  return params;
+  const ImageInfo &info = reader.info();
+  const Augmentation drawn =
+      DrawAugmentation(config_.augmentation, seed, epoch, index, info.width, info.height, config_.crop);
+  Train(&reader, drawn, out);
+  return drawn;
 }
 
 void Transformer::LoadEval(const std::string &path, float *out) {
@@ -126,26 +92,28 @@ void Transformer::LoadEval(const std::string &path, float *out) {
   Eval(&reader, out);
 }
 
-void Transformer::Train(ImageReader *reader, const CropParams &params, float *out) {
-  Normalize(TrainPixels(reader, params), out);
+void Transformer::Train(ImageReader *reader, const Augmentation &drawn, float *out) {
+  Normalize(TrainPixels(reader, drawn), out);
+  Erase(drawn.erased, out);
 }
 void Transformer::Eval(ImageReader *reader, float *out) {
   Normalize(EvalPixels(reader), out);
 }
-void Transformer::Train(const Image &image, const CropParams &params, float *out) {
-  Normalize(TrainPixels(image, params), out);
+void Transformer::Train(const Image &image, const Augmentation &drawn, float *out) {
+  Normalize(TrainPixels(image, drawn), out);
+  Erase(drawn.erased, out);
 }
 void Transformer::Eval(const Image &image, float *out) {
   Normalize(EvalPixels(image), out);
 }
 
-const uint8_t *Transformer::TrainPixels(ImageReader *reader, const CropParams &params) {
-  Rect covered = reader->DecodeRegion(params.box, &image_);
-  return CropTrain(ViewOf(image_, covered, params.box), params.flip);
+const uint8_t *Transformer::TrainPixels(ImageReader *reader, const Augmentation &drawn) {
+  Rect covered = reader->DecodeRegion(drawn.box, &image_);
+  return CropTrain(ViewOf(image_, covered, drawn.box), drawn);
 }
 
-const uint8_t *Transformer::TrainPixels(const Image &image, const CropParams &params) {
-  return CropTrain(ViewOf(image, {0, 0, image.width, image.height}, params.box), params.flip);
+const uint8_t *Transformer::TrainPixels(const Image &image, const Augmentation &drawn) {
+  return CropTrain(ViewOf(image, {0, 0, image.width, image.height}, drawn.box), drawn);
 }
 
 const uint8_t *Transformer::EvalPixels(ImageReader *reader) {
@@ -161,12 +129,41 @@ const uint8_t *Transformer::EvalPixels(const Image &image) {
   return CropEval(ViewOf(image), {0, 0, image.width, image.height}, image.width, image.height);
 }
 
-const uint8_t *Transformer::CropTrain(const ImageView &view, bool flip) {
+const uint8_t *Transformer::CropTrain(const ImageView &view, const Augmentation &drawn) {
   resampler_.Resize(view, config_.crop, config_.crop, {0, 0, config_.crop, config_.crop}, pixels_.data());
-  if (flip) {
-    Flip();
+  if (drawn.flip) Flip();
+  if (drawn.vertical_flip) FlipVertically();
+  AdjustColors(drawn);
+  if (drawn.degrees != 0) {
+    rotated_.resize(pixels_.size());
+    Rotate(pixels_.data(), config_.crop, config_.crop, drawn.degrees, config_.augmentation.rotation.fill,
+           rotated_.data());
+    pixels_.swap(rotated_);
   }
+  if (drawn.grayscale) ToGrayscale(pixels_.data(), pixels_.size() / 3, simd_);
   return pixels_.data();
+}
+
+void Transformer::AdjustColors(const Augmentation &drawn) {
+  uint8_t *pixels = pixels_.data();
+  const size_t count = pixels_.size() / 3;
+  for (size_t i = 0; i < drawn.color_steps; ++i) {
+    const double factor = drawn.color[i].factor;
+    switch (drawn.color[i].kind) {
+      case ColorStep::Kind::kBrightness:
+        AdjustBrightness(pixels, count, factor, simd_);
+        break;
+      case ColorStep::Kind::kContrast:
+        AdjustContrast(pixels, count, factor, simd_);
+        break;
+      case ColorStep::Kind::kSaturation:
+        AdjustSaturation(pixels, count, factor, simd_);
+        break;
+      case ColorStep::Kind::kHue:
+        AdjustHue(pixels, count, factor, simd_);
+        break;
+    }
+  }
 }
 
 const uint8_t *Transformer::CropEval(const ImageView &view, const Rect &available, int width, int height) {
@@ -205,6 +202,13 @@ void Transformer::Flip() {
   }
 }
 
+void Transformer::FlipVertically() {
+  const size_t row = static_cast<size_t>(config_.crop) * 3;
+  uint8_t *top = pixels_.data();
+  uint8_t *bottom = top + (static_cast<size_t>(config_.crop) - 1) * row;
+  for (; top < bottom; top += row, bottom -= row) std::swap_ranges(top, top + row, bottom);
+}
+
 void Transformer::Normalize(const uint8_t *pixels, float *out) const {
   size_t count = static_cast<size_t>(config_.crop) * static_cast<size_t>(config_.crop);
   size_t pixel_step = config_.layout == Layout::kNhwc ? 3 : 1;
@@ -213,6 +217,17 @@ void Transformer::Normalize(const uint8_t *pixels, float *out) const {
     out[i * pixel_step] = table_[0][pixels[i * 3]];
     out[i * pixel_step + channel_step] = table_[1][pixels[i * 3 + 1]];
     out[i * pixel_step + 2 * channel_step] = table_[2][pixels[i * 3 + 2]];
+  }
+}
+
+void Transformer::Erase(const Rect &part, float *out) const {
+  const bool pixels = config_.layout == Layout::kNhwc;
+  const size_t side = static_cast<size_t>(config_.crop), step = pixels ? 3 : 1, planes = pixels ? 1 : 3;
+  for (size_t plane = 0; plane < planes; ++plane) {
+    for (int y = 0; y < part.height; ++y) {
+      const size_t first = static_cast<size_t>(part.y + y) * side + static_cast<size_t>(part.x);
+      std::fill_n(out + plane * side * side + first * step, static_cast<size_t>(part.width) * step, 0.0f);
+    }
   }
 }
 

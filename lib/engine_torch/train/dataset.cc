@@ -11,7 +11,6 @@ namespace trainyard {
 
 using image::Image;
 using image::ImageReader;
-using image::SampleRandom;
 using image::Transformer;
 
 namespace {
@@ -115,8 +114,10 @@ bool Dataset::Load(size_t index, uint32_t epoch, Transformer *transformer, float
       transformer->Normalize(kept->pixels.data(), out);
       return true;
     }
-    SampleRandom random(seed_, epoch, draw);
-    transformer->Train(kept->image, image::DrawTrainCrop(&random, transform_, kept->image.width, kept->image.height),
+    const Image &whole = kept->image;
+    transformer->Train(whole,
+                       image::DrawAugmentation(transform_.augmentation, seed_, epoch, draw, whole.width, whole.height,
+                                               transform_.crop),
                        out);
     return true;
   } catch (const Error &error) {

@@ -32,7 +32,7 @@ class MemoryBudget {
 
 class Dataset {
  public:
-  // `augment`: RandomResizedCrop and flip, drawn from (seed, epoch, index); else Resize and CenterCrop.
+  // `augment`: the training transform, drawn from (seed, epoch, index); else Resize and CenterCrop.
   Dataset(image::ImageFolder folder, const image::TransformConfig &transform, bool augment, uint64_t seed,
           std::shared_ptr<MemoryBudget> budget, Task task = Task::kClassification);
 

@@ -196,7 +196,7 @@ image::TransformConfig TransformOf(const TrainSettings &settings) {
   image::TransformConfig config;
   config.resize = settings.resize;
   config.crop = settings.crop;
-  config.scale_min = settings.scale_minimum;
+  config.augmentation = settings.augmentation;
   config.mean = settings.mean;
   config.std = settings.std;
   config.layout = image::Layout::kNhwc;

@@ -50,11 +50,35 @@ void ReadData(const TrainConfig &config, TrainSettings *out) {
   out->cache = Choice<PixelCache>(config, "data.cache");
 }
 
+image::AugmentationConfig ReadAugmentation(const TrainConfig &config) {
+  image::AugmentationConfig out;
+  out.scale_min = config.GetNumber("transform.scale_minimum");
+  out.scale_max = config.GetNumber("transform.scale_maximum");
+  out.ratio_min = config.GetNumber("transform.ratio_minimum");
+  out.ratio_max = config.GetNumber("transform.ratio_maximum");
+  out.horizontal_flip = config.GetNumber("transform.horizontal_flip");
+  out.vertical_flip = config.GetNumber("transform.vertical_flip");
+  out.jitter.brightness = config.GetNumber("transform.brightness");
+  out.jitter.contrast = config.GetNumber("transform.contrast");
+  out.jitter.saturation = config.GetNumber("transform.saturation");
+  out.jitter.hue = config.GetNumber("transform.hue");
+  out.rotation.degrees = config.GetNumber("transform.rotation_degrees");
+  const std::vector<double> &fill = config.GetNumberList("transform.rotation_fill");
+  for (size_t c = 0; c < out.rotation.fill.size(); ++c) out.rotation.fill[c] = static_cast<uint8_t>(fill.at(c));
+  out.grayscale = config.GetNumber("transform.grayscale");
+  out.erasing.probability = config.GetNumber("transform.erasing");
+  out.erasing.scale_min = config.GetNumber("transform.erasing_scale_minimum");
+  out.erasing.scale_max = config.GetNumber("transform.erasing_scale_maximum");
+  out.erasing.ratio_min = config.GetNumber("transform.erasing_ratio_minimum");
+  out.erasing.ratio_max = config.GetNumber("transform.erasing_ratio_maximum");
+  return out;
+}
+
 void ReadTransform(const TrainConfig &config, TrainSettings *out) {
   out->resize = static_cast<int>(config.GetInteger("transform.resize"));
   out->crop = static_cast<int>(config.GetInteger("transform.crop"));
   out->augment = config.GetBool("transform.augment");
-  out->scale_minimum = config.GetNumber("transform.scale_minimum");
+  out->augmentation = ReadAugmentation(config);
   out->mean = Channels(config, "transform.mean");
   out->std = Channels(config, "transform.std");
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine_torch/image/augmentation.h"
 #include "engine_torch/train/task.h"
 
 namespace trainyard {
@@ -72,7 +73,7 @@ struct TrainSettings {
   int resize = 256;
   int crop = 224;
   bool augment = true;
-  double scale_minimum = 0.08;
+  image::AugmentationConfig augmentation = {};
   std::array<float, 3> mean = {};
   std::array<float, 3> std = {};
   // model

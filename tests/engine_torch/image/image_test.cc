@@ -14,6 +14,7 @@
 #include "engine_torch/image/golden.h"
 #include "engine_torch/image/resample.h"
 #include "engine_torch/image/test_directory.h"
+#include "engine_torch/image/test_image.h"
 #include "engine_torch/image/test_images.h"
 #include "engine_torch/image/transforms.h"
 #include "util/error.h"
@@ -31,14 +32,6 @@ std::string FromHex(const char *hex) {
 
 std::span<const uint8_t> Bytes(const std::string &text) {
   return {reinterpret_cast<const uint8_t *>(text.data()), text.size()};
-}
-
-uint64_t Fnv(const void *data, size_t size) {
-  uint64_t value = 0xcbf29ce484222325u;
-  for (size_t i = 0; i < size; ++i) {
-    value = (value ^ static_cast<const uint8_t *>(data)[i]) * 0x100000001b3u;
-  }
-  return value;
 }
 
 // The message of the Error that the call throws.

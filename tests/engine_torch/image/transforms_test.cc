@@ -4,76 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <set>
 
+#include "engine_torch/image/golden_augmentation.h"
+#include "engine_torch/image/test_image.h"
 #include "engine_torch/image/test_images.h"
 #include "util/error.h"
 
 namespace trainyard::image {
 namespace {
-
-Image TestImage(int width, int height) {
-  Image image;
-  image.Reset(width, height);
-  for (size_t i = 0; i < image.rgb.size(); ++i) {
-    image.rgb[i] = TestValue(static_cast<int>(i / 3) % width, static_cast<int>(i / 3) / width, static_cast<int>(i % 3));
-  }
-  return image;
-}
-
-TEST(SampleRandomTest, IsPhilox) {
-  // The known answers that come with the authors' library (Random123, kat_vectors, philox4x32 10).
-  using Block = std::array<uint32_t, 4>;
-  EXPECT_EQ(SampleRandom::Mix({0, 0, 0, 0}, {0, 0}), (Block{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
-  EXPECT_EQ(SampleRandom::Mix({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}),
-            (Block{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
-  EXPECT_EQ(SampleRandom::Mix({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
-            (Block{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
-}
-
-TEST(SampleRandomTest, DependsOnSeedEpochAndIndexOnly) {
-  auto first = [](uint64_t seed, uint32_t epoch, uint64_t index) { return SampleRandom(seed, epoch, index).Next(); };
-  EXPECT_EQ(first(1, 2, 3), first(1, 2, 3));
-  std::set<uint32_t> values = {first(1, 2, 3),
-                               first(2, 2, 3),
-                               first(1, 3, 3),
-                               first(1, 2, 4),
-                               first(1ull << 32 | 1, 2, 3),
-                               first(1, 2, 1ull << 32 | 3)};
-  EXPECT_EQ(values.size(), 6u);
-}
-
-TEST(DrawTrainCropTest, StaysInsideAndFollowsTheDistribution) {
-  TransformConfig config;
-  double area = 0;
-  int flips = 0;
-  constexpr int kDraws = 20000;
-  for (int i = 0; i < kDraws; ++i) {
-    SampleRandom random(7, 0, static_cast<uint64_t>(i));
-    CropParams params = DrawTrainCrop(&random, config, 500, 375);
-    ASSERT_GE(params.box.x, 0);
-    ASSERT_GE(params.box.y, 0);
-    ASSERT_LE(params.box.x + params.box.width, 500);
-    ASSERT_LE(params.box.y + params.box.height, 375);
-    double ratio = static_cast<double>(params.box.width) / params.box.height;
-    ASSERT_GT(ratio, 0.74);
-    ASSERT_LT(ratio, 1.35);
-    area += static_cast<double>(params.box.width) * params.box.height / (500.0 * 375.0);
-    flips += params.flip ? 1 : 0;
-  }
-  // Uniform in 0.08 .. 1 would be 0.54, but boxes that do not fit are drawn again: the same draws in Python give
-  // 0.4337.
-  EXPECT_NEAR(area / kDraws, 0.4337, 0.01);
-  EXPECT_NEAR(static_cast<double>(flips) / kDraws, 0.5, 0.02);
-}
-
-TEST(DrawTrainCropTest, FallsBackToTheCentre) {
-  TransformConfig config;
-  config.scale_min = config.scale_max = 1;
-  SampleRandom random(1, 0, 0);
-  EXPECT_EQ(DrawTrainCrop(&random, config, 1000, 10).box, (Rect{493, 0, 13, 10}));
-  EXPECT_EQ(DrawTrainCrop(&random, config, 9, 100).box, (Rect{0, 44, 9, 12}));
-}
 
 TEST(PlanEvalTest, IsTorchvisionsGeometry) {
   TransformConfig config;
@@ -151,6 +89,63 @@ TEST(ResamplerTest, PathsAgree) {
       ASSERT_TRUE(std::equal(&all[from], &all[from] + row, &a[static_cast<size_t>(y) * row]));
     }
   }
+}
+
+// With every part of the training transform.
+TransformConfig GoldenConfig(Layout layout) {
+  TransformConfig config = {.resize = 24, .crop = 24};
+  config.augmentation.rotation.fill = {10, 200, 30};
+  config.layout = layout;
+  return config;
+}
+
+Augmentation GoldenDraw() {
+  Augmentation drawn;
+  drawn.box = {5, 3, 31, 27};
+  drawn.flip = drawn.vertical_flip = true;
+  drawn.color = {{{ColorStep::Kind::kContrast, 1.3},
+                  {ColorStep::Kind::kHue, -0.2},
+                  {ColorStep::Kind::kSaturation, 0.4},
+                  {ColorStep::Kind::kBrightness, 0.9}}};
+  drawn.color_steps = 4;
+  drawn.degrees = 31.5;
+  drawn.erased = {2, 4, 13, 9};
+  return drawn;
+}
+
+TEST(TransformerTest, TrainingIsTorchvisionsInItsOrder) {
+  const Image image = TestImage(45, 33);
+  TransformConfig config = GoldenConfig(Layout::kNchw);
+  std::vector<float> planes(config.floats());
+  Transformer(config).Train(image, GoldenDraw(), planes.data());
+  EXPECT_EQ(Fnv(planes.data(), planes.size() * sizeof(float)), kGoldenTrain);
+  std::vector<float> pixels(config.floats());
+  Transformer(GoldenConfig(Layout::kNhwc), Simd::kNone).Train(image, GoldenDraw(), pixels.data());
+  for (size_t i = 0; i < 24 * 24; ++i) {
+    for (size_t c = 0; c < 3; ++c) ASSERT_EQ(pixels[i * 3 + c], planes[c * 24 * 24 + i]) << i;
+  }
+}
+
+TEST(TransformerTest, ACropThatIsDecodedAloneGivesTheSame) {
+  const std::string file = MakeJpeg(150, 110, {});
+  const std::span<const uint8_t> bytes = {reinterpret_cast<const uint8_t *>(file.data()), file.size()};
+  const Image image = DecodeImage(bytes, "test.jpg");
+  const TransformConfig config = GoldenConfig(Layout::kNhwc);
+  Transformer transformer(config);
+  std::vector<float> whole(config.floats()), part(config.floats()), gray(config.floats());
+  Augmentation drawn = GoldenDraw();
+  drawn.box = {50, 30, 61, 43};
+  transformer.Train(image, drawn, whole.data());
+  ImageReader reader(bytes, "test.jpg");
+  transformer.Train(&reader, drawn, part.data());
+  EXPECT_EQ(whole, part);
+  // Buffers are reused: what is drawn for one image leaves nothing behind for the next.
+  drawn.grayscale = true;
+  transformer.Train(image, drawn, gray.data());
+  EXPECT_NE(gray, whole);
+  drawn.grayscale = false;
+  transformer.Train(image, drawn, part.data());
+  EXPECT_EQ(whole, part);
 }
 
 TEST(TransformConfigTest, NamesTheWrongField) {

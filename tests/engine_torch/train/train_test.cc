@@ -252,6 +252,50 @@ TEST_F(EngineTest, KeptFeaturesOfFixedImagesAreExact) {
   }
 }
 
+Json WithEveryTransform(const Json &config) {
+  return Changed(config, {{"transform.vertical_flip", 0.5},
+                          {"transform.brightness", 0.4},
+                          {"transform.contrast", 0.4},
+                          {"transform.saturation", 0.4},
+                          {"transform.hue", 0.1},
+                          {"transform.rotation_degrees", 20.0},
+                          {"transform.rotation_fill", Json::Parse("[120,110,100]", "list")},
+                          {"transform.grayscale", 0.2},
+                          {"transform.erasing", 0.5}});
+}
+
+TEST_F(EngineTest, TransformsDependOnNeitherWorkersNorCache) {
+  const Json config = WithEveryTransform(Config(data_));
+  ASSERT_TRUE(Run("plain", Config(data_)).answer.ok());
+  const TrainRun one = Run("one", Changed(config, {{"data.workers", 1}, {"data.cache", "none"}}));
+  ASSERT_TRUE(one.answer.ok()) << one.answer.message;
+  ASSERT_TRUE(Run("three", Changed(config, {{"data.workers", 3}, {"data.cache", "memory"}})).answer.ok());
+  EXPECT_TRUE(ModelBytes("one") == ModelBytes("three"));
+  EXPECT_FALSE(ModelBytes("one") == ModelBytes("plain"));
+  for (const auto &[key, value] : std::vector<std::pair<std::string, Json>>{{"transform.horizontal_flip", 0.0},
+                                                                            {"transform.scale_maximum", 0.6},
+                                                                            {"transform.ratio_minimum", 1.0},
+                                                                            {"transform.vertical_flip", 1.0},
+                                                                            {"transform.erasing_ratio_maximum", 0.5}}) {
+    ASSERT_TRUE(Run(key, Changed(config, {{key, value}})).answer.ok());
+    EXPECT_FALSE(ModelBytes(key) == ModelBytes("one")) << key;
+  }
+  // A model that was trained with them is fed as any other.
+  const Json trained = Json::Parse(ReadFile(JoinPath(At("one"), "model.json")), "model.json");
+  const Json plain = Json::Parse(ReadFile(JoinPath(At("plain"), "model.json")), "model.json");
+  EXPECT_EQ(trained.Get("preprocessing").Dump(), plain.Get("preprocessing").Dump());
+}
+
+TEST_F(EngineTest, KeptFeaturesAreThoseOfTheTransforms) {
+  const Json config = Changed(WithEveryTransform(Config(data_)),
+                              {{"model.mode", "feature"}, {"model.cache_features", 2}, {"train.epochs", 3}});
+  ASSERT_TRUE(Run("one", Changed(config, {{"data.workers", 1}})).answer.ok());
+  ASSERT_TRUE(Run("three", Changed(config, {{"data.workers", 3}})).answer.ok());
+  ASSERT_TRUE(Run("other", Changed(config, {{"transform.hue", 0.0}})).answer.ok());
+  EXPECT_TRUE(ModelBytes("one") == ModelBytes("three"));
+  EXPECT_FALSE(ModelBytes("one") == ModelBytes("other"));
+}
+
 TEST_F(EngineTest, KeptFeaturesComeFromABackboneThatStaysAsItIs) {
   const Json config = Changed(Config(data_), {{"model.architecture", "resnet18"},
                                               {"model.mode", "feature"},
