@@ -26,17 +26,18 @@
 //   4. tensors "best.<name>": parameters and buffers that training changes, as they were after the best epoch; none
 //   when
 //      that is the last epoch done, and the model's own tensors are it
-//   5. metadata "trainyard_checkpoint": JSON {schema_version 2, epoch, step, global_step, skipped_steps, loss_sum,
+//   5. metadata "trainyard_checkpoint": JSON {schema_version 4, epoch, step, global_step, skipped_steps, loss_sum,
 //   correct,
-//      images, bad_images, lr_factor, plateau {factor, best, epochs_without_gain}, best_epoch, best_val_accuracy,
-//      architecture, classes, mode, optimizer, seed, batch_size, best_is_current}
+//      images, bad_images, lr_factor, plateau {factor, best, epochs_without_gain}, scaler {scale, good_steps, skipped},
+//      best_epoch, best_val_accuracy, architecture, classes, mode, optimizer, precision, seed, batch_size,
+//      best_is_current}
 //   6. metadata "crc32": of all tensors' bytes in the order of their names, decimal
 // Random numbers have no state to keep: all are derived from (seed, epoch, step or image).
 
 namespace trainyard {
 namespace {
 
-constexpr int64_t kSchemaVersion = 3;
+constexpr int64_t kSchemaVersion = 4;
 constexpr const char *kPrefix = "checkpoint-";
 constexpr const char *kSuffix = ".safetensors";
 constexpr size_t kDigits = 6;
@@ -77,7 +78,11 @@ Json InfoToJson(const CheckpointInfo &info, bool best_is_current) {
   }
   json.Set("history", history);
   json.Set("architecture", info.architecture).Set("classes", Json(info.classes)).Set("mode", info.mode);
-  json.Set("optimizer", info.optimizer);
+  json.Set("optimizer", info.optimizer).Set("precision", info.precision);
+  json.Set("scaler", Json::Object()
+                         .Set("scale", info.scaler.scale)
+                         .Set("good_steps", info.scaler.good_steps)
+                         .Set("skipped", info.scaler.skipped));
   json.Set("seed", info.seed).Set("batch_size", info.batch_size).Set("best_is_current", best_is_current);
   return json;
 }
@@ -129,6 +134,11 @@ CheckpointInfo InfoFromJson(const Json &json) {
   info.classes = json.GetStringList("classes");
   info.mode = json.GetString("mode");
   info.optimizer = json.GetString("optimizer");
+  info.precision = json.GetString("precision");
+  const Json scaler = json.Get("scaler");
+  info.scaler.scale = scaler.GetDouble("scale");
+  info.scaler.good_steps = scaler.GetInt64("good_steps");
+  info.scaler.skipped = scaler.GetInt64("skipped");
   info.seed = json.Get("seed").AsUint64();
   info.batch_size = json.GetInt64("batch_size");
   return info;
@@ -144,6 +154,7 @@ void CheckSame(const std::string &path, const CheckpointInfo &found, const Check
   differs("model.architecture", found.architecture, wanted.architecture);
   differs("model.mode", found.mode, wanted.mode);
   differs("the optimizer", found.optimizer, wanted.optimizer);
+  differs("train.precision", found.precision, wanted.precision);
   differs("the classes", Join(found.classes, ", "), Join(wanted.classes, ", "));
   differs("train.seed", std::to_string(found.seed), std::to_string(wanted.seed));
   differs("train.batch_size", std::to_string(found.batch_size), std::to_string(wanted.batch_size));

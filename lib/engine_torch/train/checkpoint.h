@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine_torch/report/report.h"
+#include "engine_torch/train/grad_scaler.h"
 #include "engine_torch/train/optimizer.h"
 #include "engine_torch/train/schedule.h"
 
@@ -20,6 +21,7 @@ struct CheckpointInfo {
   std::vector<std::string> classes;
   std::string mode;
   std::string optimizer;  // DescribeOptimizer
+  std::string precision;  // NameOf(Precision)
   uint64_t seed = 0;
   int64_t batch_size = 0;
   int64_t epoch = 0;  // done
@@ -33,6 +35,7 @@ struct CheckpointInfo {
   std::vector<int64_t> bad_images;  // indices in the training set
   double lr_factor = 1;             // halved by each rollback
   Schedule::Plateau plateau;
+  GradScaler::State scaler;
   std::vector<report::EpochRow> history;  // epochs done
   int64_t best_epoch = 0;
   double best_val_accuracy = -1;

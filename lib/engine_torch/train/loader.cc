@@ -122,8 +122,9 @@ std::unique_ptr<Chunk> Loader::Make(const Pass &pass, size_t chunk, image::Trans
   const int64_t side = pass.dataset->transform().crop;
   const auto capacity = static_cast<int64_t>(end - first);
   at::Tensor images =
-      at::empty({capacity, 3, side, side}, at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
-  at::Tensor targets = at::empty({capacity}, at::kLong);
+      at::empty({capacity, 3, side, side},
+                at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast).pinned_memory(pass.pin));
+  at::Tensor targets = at::empty({capacity}, at::TensorOptions(at::kLong).pinned_memory(pass.pin));
   auto *pixels = images.mutable_data_ptr<float>();
   auto *labels = targets.mutable_data_ptr<int64_t>();
   auto made = std::make_unique<Chunk>();
