@@ -25,7 +25,7 @@ constexpr Setting kSettings[] = {
     {"data.workers",             kInteger,    "0",         0,    256,     "",
      "Threads that decode and transform images; 0 = as many as there are CPUs. Results do not depend on it."},
     {"data.cache",               kString,     "\"auto\"",  0,    0,       "auto|memory|none|gpu",
-     "Keep decoded images in memory after the first epoch: always, never, or when they fit into a quarter of the free memory. gpu: the training images go to the device before the first epoch, and are cropped and resized there."},
+     "Keep decoded images in memory after the first epoch: always, never, or when they fit into a quarter of the free memory. gpu: the training images go to the device before the first epoch, and are cropped and resized there (on a CPU: memory)."},
     {"transform.resize",         kInteger,    "256",       1,    8192,    "",
      "Evaluation: the shorter side is resized to this many pixels."},
     {"transform.crop",           kInteger,    "224",       1,    8192,    "",

@@ -8,8 +8,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine_torch/cuda/cuda_half.h"
 #include "engine_torch/models/registry.h"
 #include "engine_torch/train/learner.h"
+#include "util/fs.h"
 
 namespace trainyard {
 namespace {
@@ -188,6 +190,14 @@ TEST_F(StepGraphTest, SettingsThatNeedTheHostInEachStepAreNotRecorded) {
   settings_.nan_policy = NanPolicy::kSkip;
   Run(true);
   EXPECT_EQ(calls.side + calls.record + calls.replay, 0);
+}
+
+TEST(CudaHalf, ThatCannotBeHadIsNamedAndMissesNothing) {
+  const TempDir directory;
+  EXPECT_THAT(LoadCudaHalf(directory.path()), HasSubstr("is not there"));
+  WriteFileAtomic(JoinPath(directory.path(), kCudaHalfLibrary), "no library");
+  EXPECT_THAT(LoadCudaHalf(directory.path()), HasSubstr(kCudaHalfLibrary));
+  EXPECT_EQ(NewGraphCapture(at::kCPU), nullptr);
 }
 
 }  // namespace
