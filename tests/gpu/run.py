@@ -127,25 +127,25 @@ def rate(answer):
     return answer and answer["images_per_second"]
 
 
-def step_race(run, name, model, batch, precision, compiled):
+def step_race(run, model, batch, precision):
     options = {"model": model, "batch": batch, "precision": precision, "steps": 5 if run.small else (100 if batch <= 256 else 40)}
     options |= {"image": 64, "classes": 10} if run.small else {"image": 224, "classes": 1000}
     contenders = {"ours": lambda: rate(run.ours("bench", graphs="auto", **options)),
                   "ours, no graph": lambda: rate(run.ours("bench", graphs="off", **options)),
                   "eager": lambda: rate(run.theirs("bench", mode="eager", **options))}
-    if compiled and not run.small:
+    if not run.small:
         contenders["compile"] = lambda: rate(run.theirs("bench", mode="compile", **options))
-    race(run, name, "images/s", contenders)
+    race(run, f"{model} {precision} batch {batch}, data on the device", "images/s", contenders)
 
 
 def batch64(run):
-    step_race(run, "resnet18 bf16 batch 64", "resnet18", 2 if run.small else 64, "bf16", compiled=True)
+    step_race(run, "resnet18", 2 if run.small else 64, "bf16")
 
 
 def large(run):
     for model in ("resnet18", "resnet50"):
         for batch in (2,) if run.small else (256, 1024):
-            step_race(run, f"{model} bf16 batch {batch}, data on the device", model, batch, "bf16", compiled=True)
+            step_race(run, model, batch, "bf16")
         if run.small:
             break
 
@@ -157,9 +157,9 @@ def generated(run, count, width, height):
     return folder
 
 
-def config(run, data, **more):
+def config(run, folder, **more):
     side = 64 if run.small else 224
-    settings = {"data": {"directory": data, **more.get("data", {})}, "transform": {"resize": round(side * 256 / 224), "crop": side},
+    settings = {"data": {"directory": folder, **more.get("data", {})}, "transform": {"resize": round(side * 256 / 224), "crop": side},
                 "model": {"architecture": "resnet18"}, "train": more["train"], "checkpoint": {"every_epochs": 0}, "device": run.device}
     name = run.path("config.json")
     with open(name, "w") as file:
@@ -167,11 +167,11 @@ def config(run, data, **more):
     return name
 
 
-def our_job(run, data, **more):
+def our_job(run, folder, **more):
     output = run.path("output")
     os.makedirs(output, exist_ok=True)
     start = time.perf_counter()
-    answer = run.call([run.arguments.driver, "job", config(run, data, **more), output])
+    answer = run.call([run.arguments.driver, "job", config(run, folder, **more), output])
     return answer and {**answer, "seconds": time.perf_counter() - start}
 
 

@@ -6,6 +6,7 @@
 #
 # --small: minutes on a CPU, to see that all of this works; its figures mean nothing. --data: a folder with train and val (default: made here).
 # TRAINYARD_GPU_PYTHON (python3), TRAINYARD_GPU_BUILD (build/gpu), TRAINYARD_GPU_PREFIX (a folder of carry.sh's) name other places.
+# TRAINYARD_GPU_CMAKE adds options: -DTRAINYARD_GPU_WHOLE_JOBS=OFF builds the half that only steps need.
 # tests/gpu/README.md says what is compared, RESULTS.md holds the figures.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -21,7 +22,7 @@ fi
 generator=
 command -v ninja >/dev/null 2>&1 && generator="-G Ninja"
 # shellcheck disable=SC2086
-cmake -S "$root/tests/gpu" -B "$build" $generator -DTorch_ROOT="$torch" ${prefix:+-DCMAKE_PREFIX_PATH="$prefix"} >"$build/cmake.log" 2>&1 ||
+cmake -S "$root/tests/gpu" -B "$build" $generator -DTorch_ROOT="$torch" ${prefix:+-DCMAKE_PREFIX_PATH="$prefix"} ${TRAINYARD_GPU_CMAKE:-} >"$build/cmake.log" 2>&1 ||
   { tail -n 20 "$build/cmake.log"; echo "FAILED: cmake; all of its output is in $build/cmake.log"; exit 1; }
 grep 'gpu_driver:\|LibTorch' "$build/cmake.log" || true
 cmake --build "$build" -j "${TRAINYARD_GPU_JOBS:-$(nproc)}" >"$build/build.log" 2>&1 ||

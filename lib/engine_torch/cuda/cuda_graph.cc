@@ -1,6 +1,7 @@
 #include "engine_torch/cuda/cuda_graph.h"
 
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -31,6 +32,8 @@ class CudaGraphCapture final : public GraphCapture {
   void Record(const std::function<void()> &work) override {
     // Nothing of before may still run: memory that is freed now must be free.
     guard_.synchronizeDevice(device_.index());
+    // What the side stream has kept for itself would lie there beside the graph's own memory.
+    c10::getDeviceAllocator(device_.type())->emptyCache();
     auto graph = std::make_unique<at::cuda::CUDAGraph>();
     {
       const c10::StreamGuard on_side(side_);
