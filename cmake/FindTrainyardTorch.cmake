@@ -7,6 +7,7 @@
 # Defines
 #   Trainyard::Torch        headers (as system headers) and libtorch_cpu, libc10. No RPATH: the loader opens LibTorch by path
 #   TRAINYARD_TORCH_LIB_DIR, TRAINYARD_TORCH_VERSION, TRAINYARD_TORCH_CUDA (libtorch_cuda lies beside)
+#   TRAINYARD_CUDA_INCLUDE_DIR  the CUDA runtime's headers; empty: there are none, and CUDA graphs are left out
 # On failure one line that begins with "trainyard: " says what is wrong; the scripts show that line alone.
 
 # Sets <out> to "" when LibTorch in <dir> can be used, else to the reason; and torch_include, torch_lib, torch_version.
@@ -134,4 +135,15 @@ endif()
 set(TRAINYARD_TORCH_CUDA FALSE)
 if(EXISTS "${torch_lib}/libtorch_cuda.so")
   set(TRAINYARD_TORCH_CUDA TRUE)
+endif()
+
+# The CUDA runtime's headers, which LibTorch's own include: those of the wheels beside it, of its own version, come before a toolkit's.
+set(TRAINYARD_CUDA_INCLUDE_DIR "")
+if(TRAINYARD_TORCH_CUDA)
+  file(GLOB _wheels LIST_DIRECTORIES true "${torch_lib}/../../nvidia/cu*/include" "${torch_lib}/../../nvidia/cuda_runtime/include")
+  foreach(_directory ${_wheels} "$ENV{CUDA_HOME}/include" /usr/local/cuda/include)
+    if(NOT TRAINYARD_CUDA_INCLUDE_DIR AND EXISTS "${_directory}/cuda_runtime_api.h")
+      get_filename_component(TRAINYARD_CUDA_INCLUDE_DIR "${_directory}" REALPATH)
+    endif()
+  endforeach()
 endif()

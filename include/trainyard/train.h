@@ -40,11 +40,22 @@
  * ratio). Crop and horizontal flip are on, the others off. Given what is drawn, the pixels are torchvision's on Pillow
  * images, bit for bit; the draws depend on train.seed, epoch and image alone.
  *
+ * Number formats (train.precision, names as in PyTorch): fp32; tf32 (GPUs; fp32 here means fp32, in convolutions too);
+ * bf16 and fp16: the forward pass and the loss run under LibTorch's autocast, fp16 with a gradient scaler (torch.amp's
+ * rule; its state is in checkpoints, steps that it leaves out are counted). Evaluation, and ty_trainer_evaluate and
+ * ty_trainer_predict, compute in the same format; weights, checkpoints and models are float32, and a predictor opened
+ * on them computes in fp32. CPUs do bf16 and fp16 too, most often slower than fp32.
+ *
+ * The same bits again: on a CPU always, for the same number of threads. On a GPU with train.deterministic, which wants
+ * CUBLAS_WORKSPACE_CONFIG=:4096:8 in the environment (ty_job_set_variable) and has its price; without it cuDNN measures
+ * and takes what is fastest. train.cuda_graphs (auto) records a step and repeats it where it can. data.cache gpu keeps
+ * the training images on the GPU and crops and resizes them there: the same crops, pixels within one level of 255.
+ *
  * What a training run tells: the metrics train/loss, train/accuracy, val/loss, val/accuracy, learning_rate,
  * epoch_seconds and images_per_second with the epoch (from 1) as step; train/loss_step; at the end
  * best_val_accuracy, best_epoch, of that epoch val/balanced_accuracy, val/precision_macro, val/recall_macro,
  * val/f1_macro, val/roc_auc (of two classes), val/top3_accuracy and val/top5_accuracy (with more classes than that),
- * and, when there were any, bad_images. multilabel: after each epoch val/f1_micro, val/f1_macro,
+ * and, when there were any, bad_images; with train.precision fp16 loss_scale and overflowed_steps (so far). multilabel: after each epoch val/f1_micro, val/f1_macro,
  * val/average_precision_macro and val/roc_auc_macro too (the last two of the labels that some images have and some have
  * not), at the end best_val_loss, and none of those of the best epoch. regression: val/rmse, val/mae and val/r2 after
  * each epoch in the place of accuracies, and best_val_loss in the place of best_val_accuracy; "accuracy" is null. All
@@ -173,8 +184,12 @@ TY_API void ty_train_config_free(ty_train_config *config) TY_NOEXCEPT;
  * trainer's device; any strides that are not negative.
  *
  * Settings that it uses: model.*, train.batch_size (not looked at: a step takes what it is given),
- * train.micro_batch_size, train.seed, train.clip_*, train.ema_decay, train.steps_per_epoch, train.epochs (the length
- * of schedules), loss.*, optimizer.*, schedule.*, device, and train.nan_policy skip.
+ * train.micro_batch_size, train.precision, train.cuda_graphs, train.deterministic, train.seed, train.clip_*,
+ * train.ema_decay, train.steps_per_epoch, train.epochs (the length of schedules), loss.*, optimizer.*, schedule.*,
+ * device, and train.nan_policy skip.
+ *
+ * train.precision tf32 and train.deterministic are LibTorch's process-wide settings: those of the trainer that was made
+ * last count, and where the program has loaded LibTorch itself they are refused (TY_ERR_INVALID_STATE).
  *
  * Beside the networks for images, model.architecture may be one for arrays, whose settings are:
  *   mlp         model.inputs: values of one sample (no default); model.outputs: values that come out (1); model.hidden:

@@ -231,6 +231,12 @@ std::string_view TrainConfig::LossName() const {
 
 // One way of naming the images, and something to validate with.
 void TrainConfig::CheckData() const {
+  if (GetString("data.cache") == "gpu" && GetString("data.sampling") == "weighted") {
+    throw Error::InvalidArgument(
+        "'data.cache' gpu goes through the training images in turn, and 'data.sampling' weighted draws them: change "
+        "one of them",
+        {{"key", "data.cache"}});
+  }
   const bool whole = !GetString("data.directory").empty(), manifest = !GetString("data.manifest").empty();
   const bool train = !GetString("data.train_directory").empty(),
              validation = !GetString("data.validation_directory").empty();
@@ -314,11 +320,14 @@ void TrainConfig::CheckTransform() const {
       refuse("transform.rotation_fill", "must have whole numbers, got " + FormatDouble(value));
     }
   }
-  if (GetBool("transform.augment")) return;
+  const bool on_device = GetString("data.cache") == "gpu";
+  if (GetBool("transform.augment") && !on_device) return;
   for (const char *key :
        {"transform.vertical_flip", "transform.brightness", "transform.contrast", "transform.saturation",
         "transform.hue", "transform.rotation_degrees", "transform.grayscale", "transform.erasing"}) {
-    if (GetNumber(key) != 0) refuse(key, "does nothing with 'transform.augment' false: set one of them");
+    if (GetNumber(key) == 0) continue;
+    refuse(key, on_device ? "cannot be done on the GPU, which crops and flips alone: set data.cache to another value"
+                          : "does nothing with 'transform.augment' false: set one of them");
   }
 }
 

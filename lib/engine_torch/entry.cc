@@ -1,6 +1,7 @@
 // The engine's one exported symbol and the functions behind it (engine/engine.h). Nothing leaves them but a status and
 // a message: every C++ exception, LibTorch's among them, is caught here. Thread rule: as engine.h says.
 #include <c10/util/Exception.h>
+#include <dlfcn.h>
 #include <torch/version.h>
 
 #include <atomic>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine_torch/cuda/cuda_half.h"
 #include "engine_torch/export/export_onnx.h"
 #include "engine_torch/export/export_weights.h"
 #include "engine_torch/predict/predictor.h"
@@ -21,6 +23,8 @@
 #include "engine_torch/train/validate.h"
 #include "util/build_id.h"
 #include "util/error.h"
+#include "util/fs.h"
+#include "util/log.h"
 
 struct ty_engine_predictor {
   trainyard::Predictor predictor;
@@ -111,8 +115,21 @@ void FreeString(char *string) {
   std::free(string);
 }
 
-int32_t Initialise(int32_t own, int32_t /*has_cuda*/, ty_engine_error *error) {
-  return Guard(error, [&] { own_libtorch = own != 0; });
+// The directory that this library lies in.
+std::string OwnDirectory() {
+  Dl_info info = {};
+  if (dladdr(reinterpret_cast<const void *>(&CopyString), &info) == 0 || info.dli_fname == nullptr) return "";
+  return ParentPath(info.dli_fname);
+}
+
+int32_t Initialise(int32_t own, int32_t has_cuda, ty_engine_error *error) {
+  return Guard(error, [&] {
+    own_libtorch = own != 0;
+    if (has_cuda == 0) return;
+    // Training works without it, step by step.
+    const std::string why = LoadCudaHalf(OwnDirectory());
+    if (!why.empty()) Log(LogLevel::kInfo, "training steps will not be recorded (train.cuda_graphs): " + why);
+  });
 }
 
 int32_t Validate(const char *config_json, const char *weights_path, int32_t check_images, char **out,

@@ -64,6 +64,7 @@ TEST(TrainConfig, SettingsThatDoNotGoTogetherAreRefusedTogether) {
            Case{R"({"schedule":{"name":"multistep"}})", "schedule.milestones"},
            Case{R"({"schedule":{"name":"onecycle","warmup_steps":3}})", "has its own rise"},
            Case{R"({"train":{"nan_policy":"rollback"},"checkpoint":{"every_epochs":0}})", "rollback needs checkpoints"},
+           Case{R"({"train":{"precision":"bfloat"}})", "must be one of fp32, tf32, bf16, fp16"},
            Case{R"({"optimizer":{"beta2":1}})", "'optimizer.beta2' must be below 1"},
            Case{R"({"loss":{"class_weights":"1,x"}})", "loss.class_weights"},
            Case{R"({"model":{"freeze":","}})", "model.freeze"},
@@ -78,6 +79,7 @@ TEST(TrainConfig, SettingsThatDoNotGoTogetherAreRefusedTogether) {
            Case{R"({"transform":{"augment":false,"hue":0.1}})",
                 "'transform.hue' does nothing with 'transform.augment' false"},
            Case{R"({"transform":{"augment":false,"erasing":0.1}})", "'transform.erasing' does nothing"},
+           Case{R"({"data":{"cache":"gpu"},"transform":{"hue":0.1}})", "'transform.hue' cannot be done on the GPU"},
        }) {
     TrainConfig config = TrainConfig::FromJson(Json::Parse(one.settings, "train"), "train");
     config.SetString("data.directory", "/data");

@@ -18,6 +18,7 @@
 #include "engine_torch/train/failure.h"
 #include "engine_torch/train/machine.h"
 #include "engine_torch/train/parameters.h"
+#include "engine_torch/train/precision.h"
 #include "engine_torch/train/sampler.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -50,6 +51,7 @@ ArrayTrainer::ArrayTrainer(const std::string &config_json, const std::string &we
       threads_(!own_libtorch           ? 0
                : settings_.threads > 0 ? settings_.threads
                                        : AvailableCpus()) {
+  SetNumerics(settings_, device_, own_libtorch);
   if (own_libtorch && device_.is_cpu()) InstallCachingAllocator();
   model_ = NewModel(settings_);
   if (!weights_path.empty()) {
@@ -94,6 +96,7 @@ void ArrayTrainer::CheckSamples(const at::Tensor &input) {
   const std::vector<int64_t> shape = input.sizes().slice(1).vec();
   if (shape == sample_shape_ || input.size(0) == 0) return;
   const c10::NoGradGuard no_grad;
+  const Autocast autocast(settings_.precision, device_.type());
   model_->eval();
   try {
     model_->forward(input.narrow(0, 0, 1));
@@ -143,6 +146,7 @@ void ArrayTrainer::Step(const DLTensor &inputs, const DLTensor &targets, double 
 void ArrayTrainer::Evaluate(const DLTensor &inputs, const DLTensor &targets, double *loss, double *accuracy) {
   const auto alone = Enter();
   const c10::NoGradGuard no_grad;
+  const Autocast autocast(settings_.precision, device_.type());
   const at::Tensor input = Input(inputs), target = Target(targets);
   if (input.size(0) == 0) throw Error::InvalidArgument("the batch has no samples");
   const MovingAverage::InPlace average(&learner_->average());
@@ -162,6 +166,7 @@ void ArrayTrainer::Evaluate(const DLTensor &inputs, const DLTensor &targets, dou
 void ArrayTrainer::Predict(const DLTensor &inputs, float *outputs, size_t count) {
   const auto alone = Enter();
   const c10::NoGradGuard no_grad;
+  const Autocast autocast(settings_.precision, device_.type());
   const at::Tensor input = Input(inputs);
   const MovingAverage::InPlace average(&learner_->average());
   model_->eval();
@@ -185,6 +190,7 @@ CheckpointInfo ArrayTrainer::NewInfo() const {
   info.architecture = settings_.architecture;
   info.mode = NameOf(settings_.mode);
   info.optimizer = DescribeOptimizer(settings_.optimizer) + (settings_.ema_decay > 0 ? " and moving average" : "");
+  info.precision = NameOf(settings_.precision);
   info.seed = settings_.seed;
   return info;
 }
@@ -204,6 +210,7 @@ void ArrayTrainer::Save(const std::string &path) {
   info.epoch = epoch_ - 1;
   info.step = step_;
   info.plateau = schedule_->plateau();
+  info.scaler = learner_->scaler().state();
   WriteCheckpointFile(path, info, State());
 }
 
@@ -214,6 +221,7 @@ void ArrayTrainer::Load(const std::string &path) {
   epoch_ = read.info.epoch + 1;
   step_ = read.info.step;
   schedule_->Restore(read.info.plateau);
+  learner_->scaler().Restore(read.info.scaler);
 }
 
 void ArrayTrainer::SaveWeights(const std::string &path) {

@@ -26,10 +26,11 @@
 //   4. tensors "best.<name>": parameters and buffers that training changes, as they were after the best epoch; none
 //   when
 //      that is the last epoch done, and the model's own tensors are it
-//   5. metadata "trainyard_checkpoint": JSON {schema_version 3, epoch, step, global_step, skipped_steps, loss_sum,
-//      correct, images, bad_images, lr_factor, plateau {factor, best, epochs_without_gain}, history [[epoch,
+//   5. metadata "trainyard_checkpoint": JSON {schema_version 4, epoch, step, global_step, skipped_steps, loss_sum,
+//      correct, images, bad_images, lr_factor, plateau {factor, best, epochs_without_gain}, scaler {scale, good_steps,
+//      skipped}, history [[epoch,
 //      train_loss, train_accuracy, val_loss, val_accuracy, learning_rate] of each epoch done], best_epoch,
-//      best_val_accuracy, architecture, classes, mode, optimizer, seed, batch_size, best_is_current}; and where a job
+//      best_val_accuracy, architecture, classes, mode, optimizer, precision, seed, batch_size, best_is_current}; and where a job
 //      is more than the classification of images that are shuffled: recipe, best_val_loss. A number that is not finite
 //      is a string: "NaN"
 //   6. metadata "crc32": of all tensors' bytes in the order of their names, decimal
@@ -38,7 +39,7 @@
 namespace trainyard {
 namespace {
 
-constexpr int64_t kSchemaVersion = 3;
+constexpr int64_t kSchemaVersion = 4;
 constexpr const char *kPrefix = "checkpoint-";
 constexpr const char *kSuffix = ".safetensors";
 constexpr size_t kDigits = 6;
@@ -79,7 +80,11 @@ Json InfoToJson(const CheckpointInfo &info, bool best_is_current) {
   }
   json.Set("history", history);
   json.Set("architecture", info.architecture).Set("classes", Json(info.classes)).Set("mode", info.mode);
-  json.Set("optimizer", info.optimizer);
+  json.Set("optimizer", info.optimizer).Set("precision", info.precision);
+  json.Set("scaler", Json::Object()
+                         .Set("scale", info.scaler.scale)
+                         .Set("good_steps", info.scaler.good_steps)
+                         .Set("skipped", info.scaler.skipped));
   json.Set("seed", info.seed).Set("batch_size", info.batch_size).Set("best_is_current", best_is_current);
   if (!info.recipe.empty()) json.Set("recipe", info.recipe).Set("best_val_loss", info.best_val_loss);
   return json;
@@ -132,6 +137,11 @@ CheckpointInfo InfoFromJson(const Json &json) {
   info.classes = json.GetStringList("classes");
   info.mode = json.GetString("mode");
   info.optimizer = json.GetString("optimizer");
+  info.precision = json.GetString("precision");
+  const Json scaler = json.Get("scaler");
+  info.scaler.scale = scaler.GetDouble("scale");
+  info.scaler.good_steps = scaler.GetInt64("good_steps");
+  info.scaler.skipped = scaler.GetInt64("skipped");
   info.seed = json.Get("seed").AsUint64();
   info.batch_size = json.GetInt64("batch_size");
   info.recipe = json.GetString("recipe", "");
@@ -149,6 +159,7 @@ void CheckSame(const std::string &path, const CheckpointInfo &found, const Check
   differs("model.architecture", found.architecture, wanted.architecture);
   differs("model.mode", found.mode, wanted.mode);
   differs("the optimizer", found.optimizer, wanted.optimizer);
+  differs("train.precision", found.precision, wanted.precision);
   differs("the classes", Join(found.classes, ", "), Join(wanted.classes, ", "));
   differs("train.seed", std::to_string(found.seed), std::to_string(wanted.seed));
   const auto recipe = [](const CheckpointInfo &info) { return info.recipe.empty() ? "classification" : info.recipe; };

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine_torch/report/report.h"
+#include "engine_torch/train/grad_scaler.h"
 #include "engine_torch/train/optimizer.h"
 #include "engine_torch/train/schedule.h"
 
@@ -21,6 +22,7 @@ struct CheckpointInfo {
   std::vector<std::string> classes;
   std::string mode;
   std::string optimizer;  // DescribeOptimizer
+  std::string precision;  // NameOf(Precision)
   uint64_t seed = 0;
   int64_t batch_size = 0;
   std::string recipe;  // what else decides over the samples and their order; empty: classes, shuffled, all of them
@@ -35,6 +37,7 @@ struct CheckpointInfo {
   std::vector<int64_t> bad_images;  // indices in the training set
   double lr_factor = 1;             // halved by each rollback
   Schedule::Plateau plateau;
+  GradScaler::State scaler;
   std::vector<report::EpochRow> history;  // epochs done
   int64_t best_epoch = 0;
   double best_val_accuracy = -1;

@@ -5,8 +5,6 @@
 #include <cstring>
 #include <utility>
 
-#include "util/error.h"
-
 namespace trainyard {
 
 using image::Image;
@@ -122,8 +120,34 @@ bool Dataset::Load(size_t index, uint32_t epoch, Transformer *transformer, float
     return true;
   } catch (const Error &error) {
     if (error.status() == Status::kOutOfMemory) throw;
-    const std::lock_guard lock(mutex_);
-    bad_.emplace(index, error.what());
+    NoteBad(index, error);
+    return false;
+  }
+}
+
+void Dataset::NoteBad(size_t index, const Error &error) {
+  const std::lock_guard lock(mutex_);
+  bad_.emplace(index, error.what());
+}
+
+bool Dataset::Pixels(size_t index, Transformer *transformer, Image *out) {
+  const std::string &path = folder_.samples[index].path;
+  try {
+    image::ByteBuffer file;
+    image::ReadImageFile(path, &file);
+    ImageReader reader(file, path);
+    if (augment_) {
+      reader.Decode(out);
+    } else {
+      const uint8_t *pixels = transformer->EvalPixels(&reader);
+      out->Reset(transform_.crop, transform_.crop);
+      std::memcpy(out->rgb.data(), pixels, out->rgb.size());
+    }
+    return true;
+  } catch (const Error &error) {
+    *out = {};
+    if (error.status() == Status::kOutOfMemory) throw;
+    NoteBad(index, error);
     return false;
   }
 }

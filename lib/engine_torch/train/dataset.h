@@ -16,6 +16,7 @@
 #include "engine_torch/image/image_folder.h"
 #include "engine_torch/image/transforms.h"
 #include "engine_torch/train/task.h"
+#include "util/error.h"
 
 namespace trainyard {
 
@@ -48,6 +49,12 @@ class Dataset {
   // this epoch had it before; each time it is augmented in another way.
   bool Load(size_t index, uint32_t epoch, image::Transformer *transformer, float *out, uint32_t repeat = 0);
 
+  bool augments() const { return augment_; }
+
+  // The sample's pixels as they are kept between epochs: the whole image when the crop changes each time, else the
+  // crop. False as with Load().
+  bool Pixels(size_t index, image::Transformer *transformer, image::Image *out);
+
   // From now on pixels are not kept (whoever calls this keeps what he computed from them).
   void StopCaching() { budget_ = nullptr; }
 
@@ -62,6 +69,7 @@ class Dataset {
   };
 
   std::shared_ptr<const Kept> Find(size_t index) const;
+  void NoteBad(size_t index, const Error &error);
   std::shared_ptr<const Kept> Decode(size_t index, image::Transformer *transformer);
   void Keep(size_t index, std::shared_ptr<const Kept> kept);
   void LoadUncached(size_t index, uint32_t epoch, uint64_t draw, image::Transformer *transformer, float *out) const;

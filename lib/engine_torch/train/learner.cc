@@ -8,11 +8,27 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
+
+#include "engine_torch/train/precision.h"
+#include "util/log.h"
 
 #include "engine_torch/kernels/fast_kernels.h"
 
 namespace trainyard {
 namespace {
+
+// Tensors of one type together: a GPU then copies many at once.
+void CopyAll(const std::vector<at::Tensor> &to, const std::vector<at::Tensor> &from) {
+  std::map<at::ScalarType, std::pair<std::vector<at::Tensor>, std::vector<at::Tensor>>> by_type;
+  for (size_t i = 0; i < to.size(); ++i) {
+    auto &[targets, sources] = by_type[to[i].scalar_type()];
+    targets.push_back(to[i]);
+    sources.push_back(from[i]);
+  }
+  for (const auto &[type, lists] : by_type) at::_foreach_copy_(lists.first, lists.second);
+}
 
 bool Draws(const ImageClassifier &model) {
   const auto modules = model.modules();
@@ -27,11 +43,14 @@ Learner::Learner(std::shared_ptr<ImageClassifier> model, const TrainSettings &se
       input_(input),
       skip_(settings.nan_policy == NanPolicy::kSkip),
       fast_kernels_(settings.fast_kernels),
+      precision_(settings.precision),
+      device_(model_->parameters().front().device()),
       clip_norm_(settings.clip_norm),
       clip_value_(settings.clip_value),
-      loss_(settings.loss, class_images, model_->parameters().front().device()),
+      loss_(settings.loss, class_images, device_),
       optimizer_(MakeOptimizer(settings.optimizer, GroupParameters(*model_, settings.optimizer.lr_factors))),
       average_(settings.ema_decay, optimizer_->groups()),
+      scaler_(NeedsScaling(precision_), device_),
       draws_(Draws(*model_)),
       on_smaller_parts_(std::move(on_smaller_parts)),
       part_(settings.micro_batch_size) {
@@ -39,6 +58,7 @@ Learner::Learner(std::shared_ptr<ImageClassifier> model, const TrainSettings &se
     buffers_.push_back(buffer);
     buffers_before_.push_back(buffer.clone());
   }
+  PrepareGraph(settings);
 }
 
 // Of a step: LibTorch's kernels or the engine's.
@@ -64,10 +84,9 @@ at::Tensor Learner::Logits(const at::Tensor &inputs) const {
   return model_->head(features);
 }
 
-Learner::Outcome Learner::Gradients(const at::Tensor &inputs, const at::Tensor &targets, uint64_t seed) {
-  if (draws_) at::manual_seed(seed);
+Learner::Outcome Learner::Gradients(const at::Tensor &inputs, const at::Tensor &targets) {
   optimizer_->ZeroGradients();
-  if (!buffers_.empty()) at::_foreach_copy_(buffers_before_, buffers_);
+  CopyAll(buffers_before_, buffers_);
   const int64_t images = targets.size(0);
   const int64_t part = part_ > 0 ? std::min(part_, images) : images;
   const double weight = loss_.Weight(targets);
@@ -75,9 +94,13 @@ Learner::Outcome Learner::Gradients(const at::Tensor &inputs, const at::Tensor &
   for (int64_t first = 0; first < images; first += part) {
     const int64_t count = std::min(part, images - first);
     const at::Tensor part_targets = targets.narrow(0, first, count);
-    const at::Tensor logits = TrainLogits(inputs.narrow(0, first, count));
-    const at::Tensor loss = loss_.Sum(logits, part_targets) / weight;
-    loss.backward();
+    at::Tensor logits, loss;
+    {
+      const Autocast autocast(precision_, device_.type());
+      logits = TrainLogits(inputs.narrow(0, first, count));
+      loss = loss_.Sum(logits, part_targets) / weight;
+    }
+    scaler_.Scale(loss).backward();
     const at::Tensor correct = loss_.Correct(logits.detach(), part_targets);
     outcome.loss = first == 0 ? loss.detach() : outcome.loss + loss.detach();
     outcome.correct = first == 0 ? correct : outcome.correct + correct;
@@ -86,7 +109,7 @@ Learner::Outcome Learner::Gradients(const at::Tensor &inputs, const at::Tensor &
 }
 
 void Learner::RestoreBuffers() {
-  if (!buffers_.empty()) at::_foreach_copy_(buffers_, buffers_before_);
+  CopyAll(buffers_, buffers_before_);
 }
 
 // Whether there is something smaller to try than `images` in parts.
@@ -97,31 +120,72 @@ bool Learner::Shrink(int64_t images) {
   RestoreBuffers();
   if (at::globalContext().hasCUDA()) c10::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache();
   part_ = (now + 1) / 2;
+  if (graph_ != nullptr) graph_->Reset();
   on_smaller_parts_(part_);
   return true;
 }
 
-Learner::Outcome Learner::Step(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates,
-                               uint64_t seed) {
-  Outcome outcome;
-  for (bool done = false; !done;) {
-    try {
-      outcome = Gradients(inputs, targets, seed);
-      done = true;
-    } catch (const c10::OutOfMemoryError &) {
-      if (!Shrink(targets.size(0))) throw;
-    }
-  }
+bool Learner::Change(const StepRates &rates, const std::vector<at::Tensor> *device_lr) {
+  changing_ = true;
+  if (scaler_.enabled() && !scaler_.Unscale(GradientsOf(optimizer_->groups()))) return false;
+  ClipGradients(optimizer_->groups(), clip_norm_, clip_value_);
+  optimizer_->Step(rates, device_lr);
+  return true;
+}
+
+void Learner::PrepareGraph(const TrainSettings &settings) {
+  if (!GraphObstacle(settings, /*has_hooks=*/false).empty()) return;
+  std::unique_ptr<GraphCapture> capture = NewGraphCapture(device_);
+  if (capture == nullptr) return;
+  std::vector<double> factors;
+  for (const ParameterGroup &group : optimizer_->groups()) factors.push_back(group.lr_factor);
+  const auto work = [this](const at::Tensor &inputs, const at::Tensor &targets) -> StepGraph::Result {
+    const Outcome outcome = Gradients(inputs, targets);
+    Change({0, graph_->momentum()}, &graph_->rates());
+    return {outcome.loss, outcome.correct};
+  };
+  const auto on_giving_up = [](const std::string &why) {
+    Log(LogLevel::kInfo, "training steps cannot be recorded (train.cuda_graphs), and are done one by one: " + why);
+  };
+  graph_ = std::make_unique<StepGraph>(std::move(capture), std::move(factors), device_, work, on_giving_up);
+}
+
+std::optional<Learner::Outcome> Learner::GraphStep(const at::Tensor &inputs, const at::Tensor &targets,
+                                                   const StepRates &rates) {
+  if (graph_ == nullptr || !graph_->Takes(inputs, targets, rates.momentum)) return std::nullopt;
+  bool done = false;
+  const StepGraph::Result result = graph_->Step(inputs, targets, rates.lr, &done);
+  if (!done) return std::nullopt;
+  return Outcome{result.loss, result.correct};
+}
+
+Learner::Outcome Learner::EagerStep(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates) {
+  Outcome outcome = Gradients(inputs, targets);
   if (skip_ && !std::isfinite(outcome.loss.item<double>())) {
     outcome.skipped = true;
     optimizer_->ZeroGradients();
     RestoreBuffers();
     return outcome;
   }
-  ClipGradients(optimizer_->groups(), clip_norm_, clip_value_);
-  optimizer_->Step(rates);
-  average_.Update();
+  outcome.overflowed = !Change(rates, nullptr);
   return outcome;
+}
+
+Learner::Outcome Learner::Step(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates,
+                               uint64_t seed) {
+  for (;;) {
+    try {
+      changing_ = false;
+      if (draws_) at::manual_seed(seed);
+      const std::optional<Outcome> repeated = GraphStep(inputs, targets, rates);
+      const Outcome outcome = repeated ? *repeated : EagerStep(inputs, targets, rates);
+      if (!outcome.skipped && !outcome.overflowed) average_.Update();
+      return outcome;
+    } catch (const c10::OutOfMemoryError &) {
+      // What has begun to change must not be changed twice.
+      if (changing_ || !Shrink(targets.size(0))) throw;
+    }
+  }
 }
 
 }  // namespace trainyard

@@ -7,14 +7,17 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine_torch/models/classifier.h"
 #include "engine_torch/train/ema.h"
+#include "engine_torch/train/grad_scaler.h"
 #include "engine_torch/train/loss.h"
 #include "engine_torch/train/optimizer.h"
 #include "engine_torch/train/parameters.h"
 #include "engine_torch/train/settings.h"
+#include "engine_torch/train/step_graph.h"
 
 namespace trainyard {
 
@@ -30,9 +33,10 @@ class Learner {
 
   // Tensors that were not waited for: on a GPU, reading them does.
   struct Outcome {
-    at::Tensor loss;     // of the whole batch, a mean
-    at::Tensor correct;  // images
-    bool skipped = false;
+    at::Tensor loss;          // of the whole batch, a mean
+    at::Tensor correct;       // images
+    bool skipped = false;     // the loss is no finite number (nan_policy skip)
+    bool overflowed = false;  // fp16: a gradient is none; the loss counts, the parameters stay (train/grad_scaler.h)
   };
   // Whether a step is random (dropout). It then uses LibTorch's generator of the whole process.
   bool draws() const { return draws_; }
@@ -44,10 +48,19 @@ class Learner {
   at::Tensor Logits(const at::Tensor &inputs) const;
   const Loss &loss() const { return loss_; }
   Optimizer &optimizer() { return *optimizer_; }
+  GradScaler &scaler() { return scaler_; }
   MovingAverage &average() { return average_; }
+  // Whether steps are repeated from a recording by now.
+  bool is_recorded() const { return graph_ != nullptr && graph_->is_recorded(); }
 
  private:
-  Outcome Gradients(const at::Tensor &inputs, const at::Tensor &targets, uint64_t seed);
+  Outcome Gradients(const at::Tensor &inputs, const at::Tensor &targets);
+  // Changes the parameters by the gradients; false: they stay as they are.
+  bool Change(const StepRates &rates, const std::vector<at::Tensor> *device_lr);
+  Outcome EagerStep(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates);
+  // Nothing: this one has to be done the ordinary way.
+  std::optional<Outcome> GraphStep(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates);
+  void PrepareGraph(const TrainSettings &settings);
   at::Tensor TrainLogits(const at::Tensor &inputs) const;
   bool Shrink(int64_t images);
   void RestoreBuffers();
@@ -56,14 +69,19 @@ class Learner {
   const Input input_;
   const bool skip_;
   const bool fast_kernels_;
+  const Precision precision_;
+  const c10::Device device_;
   const double clip_norm_, clip_value_;
   const Loss loss_;
   const std::unique_ptr<Optimizer> optimizer_;
   MovingAverage average_;
+  GradScaler scaler_;
   const bool draws_;
   std::vector<at::Tensor> buffers_, buffers_before_;
   const std::function<void(int64_t)> on_smaller_parts_;
-  int64_t part_;  // images that go through the model at once; 0 = all
+  std::unique_ptr<StepGraph> graph_;  // none where steps cannot be recorded
+  bool changing_ = false;             // the step has got to the parameters
+  int64_t part_;                      // images that go through the model at once; 0 = all
 };
 
 }  // namespace trainyard

@@ -122,7 +122,8 @@ std::unique_ptr<Chunk> Loader::Make(const Pass &pass, size_t chunk, image::Trans
   const int64_t side = pass.dataset->transform().crop;
   const auto capacity = static_cast<int64_t>(end - first);
   at::Tensor images =
-      at::empty({capacity, 3, side, side}, at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
+      at::empty({capacity, 3, side, side},
+                at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast).pinned_memory(pass.pin));
   auto *pixels = images.mutable_data_ptr<float>();
   auto made = std::make_unique<Chunk>();
   int64_t count = 0;
@@ -138,6 +139,7 @@ std::unique_ptr<Chunk> Loader::Make(const Pass &pass, size_t chunk, image::Trans
   if (count < capacity) images = images.narrow(0, 0, count);
   made->inputs = pass.stage && count > 0 ? pass.stage(images) : images;
   made->targets = pass.dataset->Targets(made->samples);
+  if (pass.pin) made->targets = made->targets.pin_memory();
   return made;
 }
 

@@ -30,6 +30,7 @@ struct Pass {
   std::vector<uint32_t> repeats;  // of each place: how often its sample came before; empty: none comes twice
   int64_t batch_size = 1;         // samples; the last batch may be smaller
   int64_t batches_per_chunk = 1;
+  bool pin = false;  // chunks lie in memory that a GPU copies from by itself
   // Runs in a worker, on one CPU thread and without gradients, over a chunk's images; what it returns takes their
   // place. Must give each image the same result whatever else is in the chunk. Empty: the images themselves.
   std::function<at::Tensor(const at::Tensor &images)> stage;

@@ -3,14 +3,22 @@
 #include <ATen/Functions.h>
 #include <c10/core/GradMode.h>
 
+#include <type_traits>
+
 #include "util/error.h"
 
 namespace trainyard {
 namespace {
 
-// The fused kernels walk memory: a gradient must lie in its parameter's order (autograd's nearly always do).
+// The fused kernels walk memory: a gradient must lie in its parameter's order (autograd's nearly always do). How far
+// apart the elements of a dimension are that has only one (1 x 1 convolutions) says nothing about that.
 at::Tensor Aligned(const at::Tensor &gradient, const at::Tensor &parameter) {
-  return gradient.strides() == parameter.strides() ? gradient : at::empty_like(parameter).copy_(gradient);
+  if (gradient.strides() == parameter.strides()) return gradient;
+  bool same_order = true;
+  for (int64_t i = 0; i < parameter.dim(); ++i)
+    same_order = same_order && (parameter.size(i) == 1 || gradient.stride(i) == parameter.stride(i));
+  return same_order ? gradient.as_strided(parameter.sizes(), parameter.strides())
+                    : at::empty_like(parameter).copy_(gradient);
 }
 
 // torch.optim.SGD with dampening 0. Momenta that are zero at first give the same as PyTorch's first step, which makes
@@ -22,11 +30,14 @@ class Sgd final : public Optimizer {
                   settings.momentum == 0 ? std::vector<std::string>() : std::vector<std::string>{"momentum"}, false) {}
 
  private:
-  void Apply(const Batch &batch, double lr, double momentum) override {
+  void Apply(const Batch &batch, double lr, const at::Tensor &device_lr, double momentum) override {
     const std::vector<at::Tensor> none;
-    at::_fused_sgd_(batch.parameters, batch.gradients, batch.state.empty() ? none : batch.state[0],
-                    settings_.weight_decay, batch.state.empty() ? 0 : momentum, lr, /*dampening=*/0, settings_.nesterov,
-                    /*maximize=*/false, /*is_first_step=*/false);
+    const auto update = [&](const auto &rate) {
+      at::_fused_sgd_(batch.parameters, batch.gradients, batch.state.empty() ? none : batch.state[0],
+                      settings_.weight_decay, batch.state.empty() ? 0 : momentum, rate, /*dampening=*/0,
+                      settings_.nesterov, /*maximize=*/false, /*is_first_step=*/false);
+    };
+    device_lr.defined() ? update(device_lr) : update(lr);
   }
 };
 
@@ -37,17 +48,26 @@ class Adam final : public Optimizer {
       : Optimizer(settings, std::move(groups), {"exp_avg", "exp_avg_sq", "step"}, true) {}
 
  private:
-  void Apply(const Batch &batch, double lr, double momentum) override {
+  void Apply(const Batch &batch, double lr, const at::Tensor &device_lr, double momentum) override {
     at::_foreach_add_(batch.state[2], 1);
-    const auto update = settings_.kind == OptimizerKind::kAdamW ? static_cast<Update *>(&at::_fused_adamw_)
-                                                                : static_cast<Update *>(&at::_fused_adam_);
-    update(batch.parameters, batch.gradients, batch.state[0], batch.state[1], {}, batch.state[2], lr, momentum,
-           settings_.beta2, settings_.weight_decay, settings_.epsilon, /*amsgrad=*/false, /*maximize=*/false, {}, {});
+    const auto update = [&](const auto &rate) {
+      const auto with = [&](auto *kernel) {
+        kernel(batch.parameters, batch.gradients, batch.state[0], batch.state[1], {}, batch.state[2], rate, momentum,
+               settings_.beta2, settings_.weight_decay, settings_.epsilon, /*amsgrad=*/false, /*maximize=*/false, {},
+               {});
+      };
+      using Kernel = Update<std::decay_t<decltype(rate)>>;
+      settings_.kind == OptimizerKind::kAdamW ? with(static_cast<Kernel *>(&at::_fused_adamw_))
+                                              : with(static_cast<Kernel *>(&at::_fused_adam_));
+    };
+    device_lr.defined() ? update(device_lr) : update(lr);
   }
 
+  // Rate: a number, or a tensor by reference.
+  template <typename Rate>
   using Update = void(at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList,
-                      double, double, double, double, double, bool, bool, const std::optional<at::Tensor> &,
-                      const std::optional<at::Tensor> &);
+                      std::conditional_t<std::is_arithmetic_v<Rate>, Rate, const Rate &>, double, double, double,
+                      double, bool, bool, const std::optional<at::Tensor> &, const std::optional<at::Tensor> &);
 };
 
 // torch.optim.RMSprop, not centered.
@@ -60,7 +80,8 @@ class RmsProp final : public Optimizer {
                   false) {}
 
  private:
-  void Apply(const Batch &batch, double lr, double momentum) override {
+  void Apply(const Batch &batch, double lr, const at::Tensor &device_lr, double momentum) override {
+    if (device_lr.defined()) throw Error::Internal("rmsprop takes its rate from the host");
     std::vector<at::Tensor> gradients = batch.gradients;
     if (settings_.weight_decay != 0) gradients = at::_foreach_add(gradients, batch.parameters, settings_.weight_decay);
     at::_foreach_mul_(batch.state[0], settings_.alpha);
@@ -95,7 +116,7 @@ Optimizer::Optimizer(const OptimizerSettings &settings, std::vector<ParameterGro
   }
 }
 
-void Optimizer::Step(const StepRates &rates) {
+void Optimizer::Step(const StepRates &rates, const std::vector<at::Tensor> *device_lr) {
   const c10::NoGradGuard no_grad;
   for (size_t g = 0; g < groups_.size(); ++g) {
     Batch batch;
@@ -108,7 +129,9 @@ void Optimizer::Step(const StepRates &rates) {
       batch.gradients.push_back(Aligned(gradient, parameter));
       for (size_t k = 0; k < batch.state.size(); ++k) batch.state[k].push_back(group_state_[g][k][i]);
     }
-    if (!batch.parameters.empty()) Apply(batch, rates.lr * groups_[g].lr_factor, rates.momentum);
+    if (batch.parameters.empty()) continue;
+    Apply(batch, rates.lr * groups_[g].lr_factor, device_lr == nullptr ? at::Tensor() : device_lr->at(g),
+          rates.momentum);
   }
 }
 
@@ -165,15 +188,20 @@ int64_t StatesPerParameter(const OptimizerSettings &settings) {
   return 2;
 }
 
-void ClipGradients(const std::vector<ParameterGroup> &groups, double norm, double value) {
-  if (norm == 0 && value == 0) return;
-  const c10::NoGradGuard no_grad;
+std::vector<at::Tensor> GradientsOf(const std::vector<ParameterGroup> &groups) {
   std::vector<at::Tensor> gradients;
   for (const ParameterGroup &group : groups) {
     for (const auto &[name, parameter] : group.parameters) {
       if (parameter.grad().defined()) gradients.push_back(parameter.grad());
     }
   }
+  return gradients;
+}
+
+void ClipGradients(const std::vector<ParameterGroup> &groups, double norm, double value) {
+  if (norm == 0 && value == 0) return;
+  const c10::NoGradGuard no_grad;
+  const std::vector<at::Tensor> gradients = GradientsOf(groups);
   if (gradients.empty()) return;
   if (norm != 0) {
     const at::Tensor total = at::stack(at::_foreach_norm(gradients, 2)).norm(2);

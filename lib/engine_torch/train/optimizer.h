@@ -33,8 +33,9 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  // Parameters without a gradient are left out.
-  void Step(const StepRates &rates);
+  // Parameters without a gradient are left out. device_lr: nullptr, or the rates of the groups as float32 scalars on
+  // their device, in rates.lr's place; not every optimizer reads them from there (train/step_graph.h).
+  void Step(const StepRates &rates, const std::vector<at::Tensor> *device_lr = nullptr);
   void ZeroGradients();
 
   // "momentum.<parameter>", "exp_avg.<parameter>", ...: written to by a resume.
@@ -51,7 +52,8 @@ class Optimizer {
   // `state_names`: tensors like the parameter that are kept for each. `counts_steps`: the last of them is a number.
   Optimizer(const OptimizerSettings &settings, std::vector<ParameterGroup> groups,
             const std::vector<std::string> &state_names, bool counts_steps);
-  virtual void Apply(const Batch &batch, double lr, double momentum) = 0;
+  // `device_lr`, where it is defined, takes the place of `lr`.
+  virtual void Apply(const Batch &batch, double lr, const at::Tensor &device_lr, double momentum) = 0;
 
   const OptimizerSettings settings_;
 
@@ -71,6 +73,9 @@ double FirstMomentum(const OptimizerSettings &settings);
 
 // Values that an optimizer keeps for each of a parameter's.
 int64_t StatesPerParameter(const OptimizerSettings &settings);
+
+// Of the parameters that have one.
+std::vector<at::Tensor> GradientsOf(const std::vector<ParameterGroup> &groups);
 
 // torch.nn.utils.clip_grad_norm_ and clip_grad_value_. 0 = no limit.
 void ClipGradients(const std::vector<ParameterGroup> &groups, double norm, double value);

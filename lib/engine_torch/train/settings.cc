@@ -102,6 +102,9 @@ void ReadTraining(const TrainConfig &config, TrainSettings *out) {
   out->micro_batch_size = config.GetInteger("train.micro_batch_size");
   out->evaluate_batch_size = config.GetInteger("evaluate.batch_size");
   out->seed = static_cast<uint64_t>(config.GetInteger("train.seed"));
+  out->precision = Choice<Precision>(config, "train.precision");
+  out->deterministic = config.GetBool("train.deterministic");
+  out->cuda_graphs = Choice<CudaGraphs>(config, "train.cuda_graphs");
   out->nan_policy = Choice<NanPolicy>(config, "train.nan_policy");
   out->fast_kernels = config.GetBool("train.fast_kernels");
   out->clip_norm = config.GetNumber("train.clip_norm");

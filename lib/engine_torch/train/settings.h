@@ -14,9 +14,11 @@ namespace trainyard {
 
 enum class BadImages { kSkip, kFail };
 enum class Sampling { kShuffle, kWeighted };
-enum class PixelCache { kAuto, kMemory, kNone };
+enum class PixelCache { kAuto, kMemory, kNone, kGpu };
 enum class TrainMode { kFinetune, kFeature };
 enum class NanPolicy { kFail, kSkip, kRollback };
+enum class CudaGraphs { kAuto, kOff };
+enum class Precision { kFp32, kTf32, kBf16, kFp16 };
 enum class OptimizerKind { kSgd, kAdam, kAdamW, kRmsProp };
 enum class LossKind { kCrossEntropy, kBce, kMse, kL1, kHuber };
 enum class ScheduleKind { kStep, kMultiStep, kExponential, kCosine, kOneCycle, kPlateau, kConstant };
@@ -93,6 +95,9 @@ struct TrainSettings {
   int64_t micro_batch_size = 0;  // 0 = the whole batch
   int64_t evaluate_batch_size = 0;
   uint64_t seed = 0;
+  Precision precision = Precision::kFp32;
+  bool deterministic = false;
+  CudaGraphs cuda_graphs = CudaGraphs::kAuto;
   NanPolicy nan_policy = NanPolicy::kFail;
   bool fast_kernels = true;
   double clip_norm = 0;

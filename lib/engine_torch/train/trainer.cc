@@ -1,6 +1,5 @@
 #include "engine_torch/train/trainer.h"
 
-#include <ATen/Context.h>
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 
@@ -17,6 +16,7 @@
 #include "engine_torch/train/machine.h"
 #include "engine_torch/train/model_files.h"
 #include "engine_torch/train/parameters.h"
+#include "engine_torch/train/precision.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -32,6 +32,7 @@ uint64_t CacheBudget(PixelCache cache) {
     case PixelCache::kAuto:
       return AvailableMemory() / 4;
     case PixelCache::kMemory:
+    case PixelCache::kGpu:  // what stays on the host
       return std::numeric_limits<uint64_t>::max();
     case PixelCache::kNone:
       return 0;
@@ -81,9 +82,11 @@ void Trainer::Train() {
   }
   OpenData();
   device_ = ChooseDevice(settings_.device);
+  SetNumerics(settings_, device_, own_libtorch_);
   PrepareModel(host_->weights_path == nullptr ? "" : host_->weights_path);
   PrepareMachine();
   LogStart();
+  FillDevice();
   info_ = NewInfo();
   Resume();
   times_.preparing = static_cast<double>(MonotonicMs() - start) / 1000;
@@ -123,10 +126,20 @@ void Trainer::PrepareMachine() {
     const int threads = settings_.threads > 0 ? settings_.threads : cpus;
     if (pure_ && compute_in_workers_ && settings_.workers == 0) workers = threads;
     at::set_num_threads(pure_ && compute_in_workers_ ? 1 : threads);
-    at::globalContext().setBenchmarkCuDNN(false);
-    at::globalContext().setDeterministicCuDNN(true);
   }
   loader_ = std::make_unique<Loader>(workers, workers + 2, own_libtorch_);
+}
+
+// data.cache gpu. Kept features are made from the images once and need none of it; a CPU's memory is where they are.
+void Trainer::FillDevice() {
+  if (settings_.cache != PixelCache::kGpu || device_.is_cpu() || bank_ != nullptr) return;
+  auto images = std::make_unique<DeviceImages>(train_.get(), device_, settings_.batch_size, settings_.seed);
+  if (images->Fill(settings_.workers > 0 ? settings_.workers : AvailableCpus())) {
+    device_images_ = std::move(images);
+  } else {
+    reporter_.Log(LogLevel::kWarning,
+                  "the training images do not fit into the GPU's memory: they are kept in the host's (data.cache gpu)");
+  }
 }
 
 void Trainer::PrepareModel(const std::string &weights_path) {
@@ -196,6 +209,7 @@ CheckpointInfo Trainer::NewInfo() const {
   info.classes = train_->folder().classes;
   info.mode = NameOf(settings_.mode);
   info.optimizer = DescribeOptimizer(settings_.optimizer) + (settings_.ema_decay > 0 ? " and moving average" : "");
+  info.precision = NameOf(settings_.precision);
   info.seed = settings_.seed;
   info.batch_size = settings_.batch_size;
   info.recipe = RecipeOf(settings_);
@@ -214,6 +228,7 @@ bool Trainer::Resume() {
     if (!found) return false;
     info_ = found->info;
     schedule_->Restore(info_.plateau);
+    learner_->scaler().Restore(info_.scaler);
     bad_train_ = {info_.bad_images.begin(), info_.bad_images.end()};
     best_.clear();
     if (found->best_is_current && info_.best_epoch > 0) {

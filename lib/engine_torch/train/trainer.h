@@ -21,6 +21,7 @@
 #include "engine_torch/train/answers.h"
 #include "engine_torch/train/checkpoint.h"
 #include "engine_torch/train/dataset.h"
+#include "engine_torch/train/device_images.h"
 #include "engine_torch/train/feature_bank.h"
 #include "engine_torch/train/image_sets.h"
 #include "engine_torch/train/learner.h"
@@ -75,6 +76,7 @@ class Trainer {
   // trainer.cc: before and after the epochs
   void OpenData();
   void PrepareMachine();
+  void FillDevice();
   void PrepareModel(const std::string &weights_path);
   void LogStart() const;
   bool Resume();
@@ -139,7 +141,8 @@ class Trainer {
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<Schedule> schedule_;
   std::unique_ptr<Loader> loader_;
-  std::unique_ptr<FeatureBank> bank_;  // with model.cache_features; then chunks of training are made by it
+  std::unique_ptr<FeatureBank> bank_;            // with model.cache_features; then chunks of training are made by it
+  std::unique_ptr<DeviceImages> device_images_;  // with data.cache gpu; then chunks of training are made by it
   CheckpointDirectory checkpoints_;
   CheckpointInfo info_;
   int64_t rollbacks_ = 0;  // since a checkpoint was written

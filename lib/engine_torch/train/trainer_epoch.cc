@@ -9,6 +9,7 @@
 
 #include "engine_torch/train/failure.h"
 #include "engine_torch/train/parameters.h"
+#include "engine_torch/train/precision.h"
 #include "engine_torch/train/sampler.h"
 #include "engine_torch/train/trainer.h"
 #include "util/clock.h"
@@ -110,6 +111,11 @@ void Trainer::TellEpoch(int64_t epoch, const Totals &train, const Totals &val, b
     return numbers ? std::string() : " accuracy " + Fixed(totals.Accuracy());
   };
   reporter_.Metric("learning_rate", epoch, RatesAt(epoch, StepsPerEpoch()).lr);
+  if (learner_->scaler().enabled()) {
+    const GradScaler::State scaler = learner_->scaler().state();
+    reporter_.Metric("loss_scale", epoch, scaler.scale);
+    reporter_.Metric("overflowed_steps", epoch, static_cast<double>(scaler.skipped));
+  }
   reporter_.Metric("epoch_seconds", epoch, last_epoch_seconds_);
   reporter_.Metric("images_per_second", epoch, train.Rate());
   reporter_.Log(LogLevel::kInfo, "epoch " + std::to_string(epoch) + "/" + std::to_string(settings_.epochs) +
@@ -119,7 +125,12 @@ void Trainer::TellEpoch(int64_t epoch, const Totals &train, const Totals &val, b
 }
 
 void Trainer::EnqueueTraining(int64_t epoch, int64_t first_step) {
+  if (device_images_ != nullptr) {
+    device_images_->Begin(epoch, first_step);
+    return;
+  }
   Pass pass;
+  pass.pin = device_.is_cuda();
   pass.dataset = train_.get();
   pass.epoch = static_cast<uint32_t>(epoch);
   pass.order = sampler_->Order(pass.epoch);
@@ -141,14 +152,19 @@ void Trainer::EnqueueTraining(int64_t epoch, int64_t first_step) {
     pass.batches_per_chunk = std::max<int64_t>(1, kWorkerImages / settings_.batch_size);
   }
   if (pure_ && compute_in_workers_)
-    pass.stage = [model = model_](const at::Tensor &images) { return model->features(images); };
+    pass.stage = [model = model_, precision = settings_.precision](const at::Tensor &images) {
+      const Autocast autocast(precision, images.device().type());
+      return model->features(images);
+    };
   loader_->Enqueue(std::move(pass));
 }
 
 std::unique_ptr<Chunk> Trainer::NextTraining() {
+  if (device_images_ != nullptr) return device_images_->Next();
   if (bank_ == nullptr) return loader_->Next();
   if (!bank_->IsFilled()) {
     const c10::NoGradGuard no_grad;
+    const Autocast autocast(settings_.precision, device_.type());
     while (const std::unique_ptr<Chunk> chunk = loader_->Next()) {
       if (settings_.bad_images == BadImages::kFail) NoteBadImages(*train_, "training", &bad_train_);
       if (!compute_in_workers_ && !chunk->samples.empty()) {
@@ -180,6 +196,7 @@ Trainer::PhaseEnd Trainer::TrainPhase(int64_t epoch, Totals *totals) {
     const at::Tensor targets = chunk->targets.to(device_, /*non_blocking=*/true);
     if (pure_ && bank_ == nullptr && !compute_in_workers_ && inputs.size(0) > 0) {
       const c10::NoGradGuard no_grad;
+      const Autocast autocast(settings_.precision, device_.type());
       inputs = model_->features(inputs);
     }
     int64_t first = 0;
@@ -211,6 +228,11 @@ Trainer::PhaseEnd Trainer::TrainPhase(int64_t epoch, Totals *totals) {
 void Trainer::TrainStep(int64_t epoch, int64_t step, const at::Tensor &inputs, const at::Tensor &targets) {
   const Learner::Outcome outcome =
       learner_->Step(inputs, targets, RatesAt(epoch, step), StepSeed(settings_.seed, epoch, step));
+  if (outcome.overflowed && learner_->scaler().state().skipped == 1) {
+    reporter_.Log(LogLevel::kInfo, "a gradient is beyond fp16 in epoch " + std::to_string(epoch) + ", step " +
+                                       std::to_string(step) +
+                                       ": such steps are left out and halve the loss's scale (usual at the start)");
+  }
   if (!outcome.skipped) {
     pending_.push_back({step, targets.size(0), outcome});
   } else if (info_.skipped_steps++ == 0) {
@@ -307,6 +329,7 @@ bool Trainer::WriteCheckpoint(const Totals &totals) {
   info_.bad_images.clear();
   for (const auto &[index, reason] : train_->bad()) info_.bad_images.push_back(static_cast<int64_t>(index));
   info_.plateau = schedule_->plateau();
+  info_.scaler = learner_->scaler().state();
   CheckpointState state;
   state.model = ModelState();
   state.optimizer = learner_->optimizer().state();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine_torch/train/failure.h"
+#include "engine_torch/train/precision.h"
 #include "engine_torch/train/sampler.h"
 #include "engine_torch/train/trainer.h"
 #include "util/clock.h"
@@ -14,6 +15,7 @@ namespace trainyard {
 std::optional<Trainer::Totals> Trainer::Evaluate(int64_t epoch, bool last) {
   const int64_t start = MonotonicMs();
   const c10::NoGradGuard no_grad;
+  const Autocast autocast(settings_.precision, device_.type());
   model_->eval();
   Totals totals;
   if (settings_.task == Task::kClassification) {
@@ -47,11 +49,13 @@ int64_t Trainer::ValidationBatch() const {
 
 void Trainer::EnqueueValidation() {
   Pass pass;
+  pass.pin = device_.is_cuda();
   pass.dataset = validation_.get();
   pass.order = SequentialOrder(validation_->size());
   pass.batch_size = ValidationBatch();
   if (compute_in_workers_) {
-    pass.stage = [model = model_, pure = pure_](const at::Tensor &images) {
+    pass.stage = [model = model_, pure = pure_, precision = settings_.precision](const at::Tensor &images) {
+      const Autocast autocast(precision, images.device().type());
       return pure ? model->features(images) : model->forward(images);
     };
   }
@@ -65,8 +69,8 @@ bool Trainer::EvaluateImages(int64_t epoch, int64_t start_ms, Totals *totals) {
   int64_t step = 0;
   while (std::unique_ptr<Chunk> chunk = loader_->Next()) {
     if (settings_.bad_images == BadImages::kFail) NoteBadImages(*validation_, "validation", &bad_validation_);
-    chunk->inputs = chunk->inputs.to(device_);
-    chunk->targets = chunk->targets.to(device_);
+    chunk->inputs = chunk->inputs.to(device_, /*non_blocking=*/true);
+    chunk->targets = chunk->targets.to(device_, /*non_blocking=*/true);
     if (pure_ && !compute_in_workers_ && chunk->inputs.size(0) > 0) chunk->inputs = model_->features(chunk->inputs);
     if (reporter_.Wanted() == StopRequest::kLeave) return false;
     EvaluateChunk(*chunk, pure_ || compute_in_workers_, totals);

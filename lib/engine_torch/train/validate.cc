@@ -18,6 +18,7 @@
 #include "engine_torch/train/machine.h"
 #include "engine_torch/train/optimizer.h"
 #include "engine_torch/train/parameters.h"
+#include "engine_torch/train/precision.h"
 #include "util/error.h"
 
 namespace trainyard {
@@ -61,6 +62,14 @@ class MemoryMeter : public c10::MemoryReportingInfoBase {
   std::atomic<int64_t> live_ = 0;
 };
 
+// Autocast's copies of the weights, which the backward pass needs too.
+int64_t CopiedWeightBytes(const ImageClassifier &model, Precision precision) {
+  if (precision != Precision::kBf16 && precision != Precision::kFp16) return 0;
+  int64_t bytes = 0;
+  for (const at::Tensor &parameter : model.parameters()) bytes += parameter.dim() > 1 ? 2 * parameter.numel() : 0;
+  return bytes;
+}
+
 // Bytes that one image leaves behind for the backward pass.
 int64_t ActivationBytes(ImageClassifier *model, const TrainSettings &settings) {
   const auto meter = std::make_shared<MemoryMeter>();
@@ -70,9 +79,11 @@ int64_t ActivationBytes(ImageClassifier *model, const TrainSettings &settings) {
   int64_t live = 0;
   {
     const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
+    const Autocast autocast(settings.precision, c10::kCPU);
     kept = model->forward(images);
     live = meter->live();
   }
+  live -= CopiedWeightBytes(*model, settings.precision);
   return std::max<int64_t>(live, 0) / 2 + images.numel() * 2;
 }
 
@@ -101,7 +112,8 @@ void ReportModel(const TrainSettings &settings, const std::string &weights_path,
     // through at once and what they leave behind.
     const int64_t copies = 2 + StatesPerParameter(settings.optimizer) + (settings.ema_decay > 0 ? 1 : 0);
     const int64_t images = settings.micro_batch_size > 0 ? settings.micro_batch_size : settings.batch_size;
-    const int64_t memory = 4 * (parameters + copies * trained) + images * ActivationBytes(model.get(), settings);
+    const int64_t memory = 4 * (parameters + copies * trained) + CopiedWeightBytes(*model, settings.precision) +
+                           images * ActivationBytes(model.get(), settings);
     report->json().Set("memory_bytes", memory);
   } catch (const std::exception &) {
     report->Problem("images of " + std::to_string(settings.crop) + " pixels are too small for " +
@@ -192,6 +204,15 @@ void ReportImages(const image::ImageFolder &train, const image::ImageFolder &val
   }
 }
 
+void ReportDevice(const TrainSettings &settings, Report *report) {
+  const c10::Device device = ChooseDevice(settings.device);
+  if (!device.is_cpu() || settings.precision == Precision::kFp32) return;
+  const std::string key = "train.precision " + std::string(NameOf(settings.precision));
+  report->Warning(settings.precision == Precision::kTf32
+                      ? key + " is for GPUs: a CPU computes as with fp32"
+                      : key + " is for GPUs: on a CPU it is most often slower than fp32");
+}
+
 }  // namespace
 
 Json ValidateTraining(const TrainSettings &settings, const std::string &weights_path, bool check_images) {
@@ -200,7 +221,7 @@ Json ValidateTraining(const TrainSettings &settings, const std::string &weights_
   if (train) ReportTraining(*train, settings, &report);
   if (validation) report.json().Set("validation_images", static_cast<int64_t>(validation->samples.size()));
   if (train && validation && check_images) ReportImages(*train, *validation, settings, &report);
-  report.Try([&] { ChooseDevice(settings.device); });
+  report.Try([&] { ReportDevice(settings, &report); });
   ReportModel(settings, weights_path, train ? static_cast<int64_t>(train->classes.size()) : 1, &report);
   return report.Take();
 }

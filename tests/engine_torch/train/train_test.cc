@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -142,6 +143,30 @@ TEST_F(EngineTest, AResumedRunEndsAsIfItHadNotBeenInterrupted) {
     EXPECT_EQ(ReadFile(JoinPath(At(name + "whole_checkpoints"), file)),
               ReadFile(JoinPath(At(name + "parts_checkpoints"), file)))
         << name;
+  }
+}
+
+// Of fp16 the checkpoint holds the gradient scaler, which counts good steps.
+TEST_F(EngineTest, AResumedRunInLowPrecisionEndsAsIfItHadNotBeenInterrupted) {
+  for (const auto &[architecture, precision] :
+       std::vector<std::pair<const char *, const char *>>{{"resnet18", "bf16"}, {"squeezenet1_1", "fp16"}}) {
+    const Json config = Changed(
+        Config(data_), {{"model.architecture", architecture}, {"train.precision", precision}, {"train.batch_size", 6}});
+    const TrainRun whole = Run(std::string(precision) + "whole", config);
+    ASSERT_TRUE(whole.answer.ok()) << whole.answer.message;
+    ASSERT_TRUE(Run(std::string(precision) + "parts", Changed(config, {{"train.epochs", 1}})).answer.ok());
+    const TrainRun other = Run(std::string(precision) + "parts", Changed(config, {{"train.precision", "fp32"}}));
+    EXPECT_THAT(other.answer.message, HasSubstr(std::string("train.precision ") + precision));
+    ASSERT_TRUE(Run(std::string(precision) + "parts", config).answer.ok());
+    const std::string file = "checkpoint-000002.safetensors";
+    const std::string bytes = ReadFile(JoinPath(At(std::string(precision) + "whole_checkpoints"), file));
+    EXPECT_TRUE(bytes == ReadFile(JoinPath(At(std::string(precision) + "parts_checkpoints"), file))) << precision;
+    const bool scaled = std::string(precision) == "fp16";
+    EXPECT_EQ(whole.metrics.count("loss_scale"), scaled ? 1u : 0u);
+    if (!scaled) continue;
+    EXPECT_EQ(whole.metrics.at("loss_scale").at(2),
+              std::ldexp(65536, -static_cast<int>(whole.metrics.at("overflowed_steps").at(2))));
+    EXPECT_NE(bytes.find(R"(scaler\":{\"scale\")"), std::string::npos);
   }
 }
 

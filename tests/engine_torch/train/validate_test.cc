@@ -25,6 +25,15 @@ Json Validate(const Json &config, const std::string &weights = "", bool check_im
   return json;
 }
 
+TEST_F(EngineTest, ValidationSaysThatLowPrecisionIsForGpus) {
+  const Json config = Changed(Config(data_), {{"transform.resize", 256}, {"transform.crop", 224}});
+  EXPECT_TRUE(Validate(config).GetStringList("warnings").empty());
+  const Json whole = Validate(config), low = Validate(Changed(config, {{"train.precision", "bf16"}}));
+  ASSERT_EQ(low.GetStringList("warnings").size(), 1u);
+  EXPECT_THAT(low.GetStringList("warnings")[0], HasSubstr("train.precision bf16 is for GPUs"));
+  EXPECT_LT(low.GetInt64("memory_bytes"), whole.GetInt64("memory_bytes"));
+}
+
 TEST_F(EngineTest, ValidationCounts) {
   const Json report = Validate(Changed(Config(data_), {{"train.epochs", 5}, {"model.architecture", "resnet18"}}));
   EXPECT_EQ(report.GetStringList("classes"), (std::vector<std::string>{"blue", "green", "red"}));
