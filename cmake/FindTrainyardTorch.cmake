@@ -137,12 +137,14 @@ if(EXISTS "${torch_lib}/libtorch_cuda.so")
   set(TRAINYARD_TORCH_CUDA TRUE)
 endif()
 
-# The CUDA runtime's headers, which LibTorch's own include: those of the wheels beside it, of its own version, come before a toolkit's.
+# The CUDA runtime's headers, which LibTorch's own include: those of the wheels beside it, of its own version, come before a toolkit's
+# where they are whole (crt/ is a wheel of its own, which torch does not ask for).
 set(TRAINYARD_CUDA_INCLUDE_DIR "")
 if(TRAINYARD_TORCH_CUDA)
   file(GLOB _wheels LIST_DIRECTORIES true "${torch_lib}/../../nvidia/cu*/include" "${torch_lib}/../../nvidia/cuda_runtime/include")
   foreach(_directory ${_wheels} "$ENV{CUDA_HOME}/include" /usr/local/cuda/include)
-    if(NOT TRAINYARD_CUDA_INCLUDE_DIR AND EXISTS "${_directory}/cuda_runtime_api.h")
+    if(NOT TRAINYARD_CUDA_INCLUDE_DIR AND EXISTS "${_directory}/cuda_runtime.h"
+       AND EXISTS "${_directory}/crt/host_config.h")
       get_filename_component(TRAINYARD_CUDA_INCLUDE_DIR "${_directory}" REALPATH)
     endif()
   endforeach()

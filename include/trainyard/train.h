@@ -49,7 +49,8 @@
  * The same bits again: on a CPU always, for the same number of threads. On a GPU with train.deterministic, which wants
  * CUBLAS_WORKSPACE_CONFIG=:4096:8 in the environment (ty_job_set_variable) and has its price; without it cuDNN measures
  * and takes what is fastest. train.cuda_graphs (auto) records a step and repeats it where it can. data.cache gpu keeps
- * the training images on the GPU and crops and resizes them there: the same crops, pixels within one level of 255.
+ * the training images on the GPU and crops and resizes them there: the same crops, pixels within one level of 255; a
+ * transform that does more than crop and flip stays on the host.
  *
  * What a training run tells: the metrics train/loss, train/accuracy, val/loss, val/accuracy, learning_rate,
  * epoch_seconds and images_per_second with the epoch (from 1) as step; train/loss_step; at the end

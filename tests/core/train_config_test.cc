@@ -64,7 +64,6 @@ TEST(TrainConfig, SettingsThatDoNotGoTogetherAreRefusedTogether) {
            Case{R"({"schedule":{"name":"multistep"}})", "schedule.milestones"},
            Case{R"({"schedule":{"name":"onecycle","warmup_steps":3}})", "has its own rise"},
            Case{R"({"train":{"nan_policy":"rollback"},"checkpoint":{"every_epochs":0}})", "rollback needs checkpoints"},
-           Case{R"({"train":{"precision":"bfloat"}})", "must be one of fp32, tf32, bf16, fp16"},
            Case{R"({"optimizer":{"beta2":1}})", "'optimizer.beta2' must be below 1"},
            Case{R"({"loss":{"class_weights":"1,x"}})", "loss.class_weights"},
            Case{R"({"model":{"freeze":","}})", "model.freeze"},
@@ -146,6 +145,16 @@ TEST(TrainConfig, ImagesAreNamedInOneWay) {
       EXPECT_THAT(MessageOf([&] { config.CheckComplete(); }), HasSubstr(one.message)) << one.settings;
     }
   }
+}
+
+TEST(TrainConfig, NumberFormatsHaveTheirUsualNames) {
+  TrainConfig config;
+  for (const char *name : {"tf32", "bf16", "fp16", "fp32"}) {
+    config.SetString("train.precision", name);
+    config.CheckTraining();
+  }
+  EXPECT_THAT(MessageOf([&] { config.SetString("train.precision", "bfloat16"); }),
+              HasSubstr("must be one of fp32, tf32, bf16, fp16"));
 }
 
 TEST(TrainConfig, UnknownKeysNameTheNearest) {

@@ -24,7 +24,7 @@ command -v ninja >/dev/null 2>&1 && generator="-G Ninja"
 # shellcheck disable=SC2086
 cmake -S "$root/tests/gpu" -B "$build" $generator -DTorch_ROOT="$torch" ${prefix:+-DCMAKE_PREFIX_PATH="$prefix"} ${TRAINYARD_GPU_CMAKE:-} >"$build/cmake.log" 2>&1 ||
   { tail -n 20 "$build/cmake.log"; echo "FAILED: cmake; all of its output is in $build/cmake.log"; exit 1; }
-grep 'gpu_driver:\|LibTorch' "$build/cmake.log" || true
+grep 'gpu_driver:\|LibTorch\|CUDA graphs' "$build/cmake.log" || true
 cmake --build "$build" -j "${TRAINYARD_GPU_JOBS:-$(nproc)}" >"$build/build.log" 2>&1 ||
   { grep -m 5 -A 5 'error' "$build/build.log" || tail -n 20 "$build/build.log"; echo "FAILED: the build; all of its output is in $build/build.log"; exit 1; }
 if [ -n "$prefix" ]; then export LD_LIBRARY_PATH="$prefix/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"; fi

@@ -97,13 +97,18 @@ void Dataset::LoadUncached(size_t index, uint32_t epoch, uint64_t draw, Transfor
   }
 }
 
+image::Augmentation Dataset::Draw(size_t index, uint32_t epoch, uint32_t repeat, int width, int height) const {
+  if (!augment_) return {.box = {0, 0, width, height}};
+  return image::DrawAugmentation(transform_.augmentation, seed_, epoch, DrawOf(index, repeat), width, height,
+                                 transform_.crop);
+}
+
 bool Dataset::Load(size_t index, uint32_t epoch, Transformer *transformer, float *out, uint32_t repeat) {
-  const uint64_t draw = DrawOf(index, repeat);
   try {
     std::shared_ptr<const Kept> kept = Find(index);
     if (kept == nullptr) {
       if (budget_ == nullptr || budget_->left() == 0) {
-        LoadUncached(index, epoch, draw, transformer, out);
+        LoadUncached(index, epoch, DrawOf(index, repeat), transformer, out);
         return true;
       }
       kept = Decode(index, transformer);
@@ -113,10 +118,7 @@ bool Dataset::Load(size_t index, uint32_t epoch, Transformer *transformer, float
       return true;
     }
     const Image &whole = kept->image;
-    transformer->Train(whole,
-                       image::DrawAugmentation(transform_.augmentation, seed_, epoch, draw, whole.width, whole.height,
-                                               transform_.crop),
-                       out);
+    transformer->Train(whole, Draw(index, epoch, repeat, whole.width, whole.height), out);
     return true;
   } catch (const Error &error) {
     if (error.status() == Status::kOutOfMemory) throw;

@@ -51,6 +51,9 @@ class Dataset {
 
   bool augments() const { return augment_; }
 
+  // What Load draws for an image of width x height; all of it and no flip where nothing is random.
+  image::Augmentation Draw(size_t index, uint32_t epoch, uint32_t repeat, int width, int height) const;
+
   // The sample's pixels as they are kept between epochs: the whole image when the crop changes each time, else the
   // crop. False as with Load().
   bool Pixels(size_t index, image::Transformer *transformer, image::Image *out);

@@ -10,7 +10,6 @@
 #include <cstring>
 
 #include "engine_torch/train/machine.h"
-#include "engine_torch/train/sampler.h"
 #include "util/parallel.h"
 
 namespace trainyard {
@@ -54,7 +53,7 @@ at::Tensor CropSome(const at::Tensor &pixels, const DeviceCrop *crops, int64_t c
     const DeviceCrop &crop = crops[i];
     const image::Rect &box = crop.params.box;
     values.insert(values.end(), {crop.first + box.y * crop.width + box.x, crop.width, box.width, box.height,
-                                 crop.params.flip ? 1 : 0, 0});
+                                 crop.params.flip ? 1 : 0, crop.params.vertical_flip ? 1 : 0});
     most_width = std::max<int64_t>(most_width, box.width);
     most_height = std::max<int64_t>(most_height, box.height);
   }
@@ -101,8 +100,15 @@ at::Tensor CropOnDevice(const at::Tensor &pixels, const std::vector<DeviceCrop> 
   return images;
 }
 
-DeviceImages::DeviceImages(Dataset *dataset, c10::Device device, int64_t batch_size, uint64_t seed)
-    : dataset_(dataset), device_(device), batch_size_(batch_size), seed_(seed), places_(dataset->size()) {}
+bool DeviceImages::CanDo(const image::TransformConfig &transform) {
+  const image::AugmentationConfig &random = transform.augmentation;
+  const image::ColorJitter &jitter = random.jitter;
+  return jitter.brightness == 0 && jitter.contrast == 0 && jitter.saturation == 0 && jitter.hue == 0 &&
+         random.rotation.degrees == 0 && random.grayscale == 0 && random.erasing.probability == 0;
+}
+
+DeviceImages::DeviceImages(Dataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size)
+    : dataset_(dataset), sampler_(sampler), device_(device), batch_size_(batch_size), places_(dataset->size()) {}
 
 bool DeviceImages::Fill(int threads) {
   const c10::NoGradGuard no_grad;
@@ -151,15 +157,9 @@ bool DeviceImages::Fill(int threads) {
 
 void DeviceImages::Begin(int64_t epoch, int64_t first_step) {
   epoch_ = static_cast<uint32_t>(epoch);
-  order_ = ShuffledOrder(seed_, epoch_, dataset_->size());
+  order_ = sampler_->Order(epoch_);
+  repeats_ = sampler_->repeats() ? Sampler::RepeatsIn(order_, dataset_->size()) : std::vector<uint32_t>();
   next_ = std::min(order_.size(), static_cast<size_t>(first_step * batch_size_));
-}
-
-image::Augmentation DeviceImages::Draw(size_t sample) const {
-  const Place &place = places_[sample];
-  if (!dataset_->augments()) return {.box = {0, 0, place.width, place.height}};
-  image::SampleRandom random(seed_, epoch_, sample);
-  return image::DrawTrainCrop(&random, dataset_->transform().augmentation, place.width, place.height);
 }
 
 std::unique_ptr<Chunk> DeviceImages::Next() {
@@ -171,7 +171,9 @@ std::unique_ptr<Chunk> DeviceImages::Next() {
     const size_t sample = order_[next_];
     if (places_[sample].first < 0) continue;
     chunk->samples.push_back(sample);
-    crops.push_back({places_[sample].first, places_[sample].width, Draw(sample)});
+    const Place &place = places_[sample];
+    const uint32_t repeat = repeats_.empty() ? 0 : repeats_[next_];
+    crops.push_back({place.first, place.width, dataset_->Draw(sample, epoch_, repeat, place.width, place.height)});
   }
   chunk->batches = {static_cast<int64_t>(crops.size())};
   const at::Tensor targets = dataset_->Targets(chunk->samples);

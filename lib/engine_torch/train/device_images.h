@@ -13,6 +13,7 @@
 #include "engine_torch/image/transforms.h"
 #include "engine_torch/train/dataset.h"
 #include "engine_torch/train/loader.h"
+#include "engine_torch/train/sampler.h"
 
 namespace trainyard {
 
@@ -20,7 +21,7 @@ namespace trainyard {
 struct DeviceCrop {
   int64_t first = 0;
   int64_t width = 0;
-  image::Augmentation params;  // box and flip
+  image::Augmentation params;  // box and flips
 };
 
 // image::Transformer::Train for a batch. pixels: [n, 3] bytes, images one behind the other, row by row. Answers
@@ -30,7 +31,10 @@ at::Tensor CropOnDevice(const at::Tensor &pixels, const std::vector<DeviceCrop> 
 
 class DeviceImages {
  public:
-  DeviceImages(Dataset *dataset, c10::Device device, int64_t batch_size, uint64_t seed);
+  // Whether the transform is only crops and flips.
+  static bool CanDo(const image::TransformConfig &transform);
+
+  DeviceImages(Dataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size);
 
   // Decodes the images, on so many threads, and moves them. False when they do not fit into the device's memory, or
   // the host's on the way: nothing is kept then. Bad images are the data set's to tell.
@@ -46,16 +50,16 @@ class DeviceImages {
     int64_t first = -1;  // of its pixels; negative: the image is bad
     int width = 0, height = 0;
   };
-  image::Augmentation Draw(size_t sample) const;
 
   Dataset *dataset_;
+  const Sampler *sampler_;
   const c10::Device device_;
   const int64_t batch_size_;
-  const uint64_t seed_;
   std::vector<Place> places_;
   at::Tensor pixels_;  // [n, 3] bytes, on the device
   uint32_t epoch_ = 1;
   std::vector<size_t> order_;
+  std::vector<uint32_t> repeats_;  // by place in the order; empty: none comes twice
   size_t next_ = 0;
 };
 

@@ -42,7 +42,9 @@ Learner::Learner(std::shared_ptr<ImageClassifier> model, const TrainSettings &se
     : model_(std::move(model)),
       input_(input),
       skip_(settings.nan_policy == NanPolicy::kSkip),
-      fast_kernels_(settings.fast_kernels),
+      // They are float32's; autocast is to see every operation.
+      fast_kernels_(settings.fast_kernels && settings.precision != Precision::kBf16 &&
+                    settings.precision != Precision::kFp16),
       precision_(settings.precision),
       device_(model_->parameters().front().device()),
       clip_norm_(settings.clip_norm),

@@ -133,7 +133,13 @@ void Trainer::PrepareMachine() {
 // data.cache gpu. Kept features are made from the images once and need none of it; a CPU's memory is where they are.
 void Trainer::FillDevice() {
   if (settings_.cache != PixelCache::kGpu || device_.is_cpu() || bank_ != nullptr) return;
-  auto images = std::make_unique<DeviceImages>(train_.get(), device_, settings_.batch_size, settings_.seed);
+  if (train_->augments() && !DeviceImages::CanDo(train_->transform())) {
+    reporter_.Log(LogLevel::kWarning,
+                  "the training images stay in the host's memory: on a GPU they are cropped, resized and flipped, and "
+                  "this transform does more (data.cache gpu)");
+    return;
+  }
+  auto images = std::make_unique<DeviceImages>(train_.get(), sampler_.get(), device_, settings_.batch_size);
   if (images->Fill(settings_.workers > 0 ? settings_.workers : AvailableCpus())) {
     device_images_ = std::move(images);
   } else {

@@ -38,6 +38,7 @@ Image Picture(int width, int height, uint32_t seed) {
 
 image::TransformConfig Transform(int crop) {
   image::TransformConfig transform;
+  transform.augmentation.vertical_flip = 0.5;
   transform.crop = crop;
   transform.resize = crop;
   transform.layout = image::Layout::kNhwc;
@@ -65,8 +66,8 @@ TEST(CropOnDevice, IsTheCpuPipelineWithinALevel) {
     image::Transformer transformer(transform);
     for (size_t i = 0; i < 80; ++i) {  // more than go at once
       const Image &picture = pictures[i % pictures.size()];
-      image::SampleRandom random(5, 1, i);
-      Augmentation params = image::DrawTrainCrop(&random, transform.augmentation, picture.width, picture.height);
+      Augmentation params =
+          image::DrawAugmentation(transform.augmentation, 5, 1, i, picture.width, picture.height, transform.crop);
       if (i < 4) params = {{0, 0, picture.width, picture.height}, i % 2 == 0};
       crops.push_back({static_cast<int64_t>(all.size() / 3), picture.width, params});
       all.insert(all.end(), picture.rgb.begin(), picture.rgb.end());
@@ -83,6 +84,16 @@ TEST(CropOnDevice, IsTheCpuPipelineWithinALevel) {
     // An image that is as large as the crop stays as it is.
     EXPECT_LT(difference[2].max().item<float>(), 0.01f) << dtype;
   }
+}
+
+TEST(DeviceImages, DoCropsAndFlipsAlone) {
+  image::TransformConfig transform = Transform(64);
+  EXPECT_TRUE(DeviceImages::CanDo(transform));
+  transform.augmentation.erasing.probability = 0.1;
+  EXPECT_FALSE(DeviceImages::CanDo(transform));
+  transform = Transform(64);
+  transform.augmentation.jitter.hue = 0.1;
+  EXPECT_FALSE(DeviceImages::CanDo(transform));
 }
 
 class DeviceImagesTest : public testing::Test {
@@ -104,9 +115,12 @@ class DeviceImagesTest : public testing::Test {
 };
 
 TEST_F(DeviceImagesTest, EpochsAreTheLoaders) {
-  for (const bool augment : {true, false}) {
+  const std::vector<double> kWeights = {1, 2, 1, 1, 5, 1, 0, 1, 1, 1, 3, 1, 1};
+  for (const auto &[augment, weighted] :
+       std::vector<std::pair<bool, bool>>{{true, false}, {false, false}, {true, true}}) {
     const std::unique_ptr<Dataset> ours = Open(augment), other = Open(augment);
-    DeviceImages images(ours.get(), at::kCPU, 5, 7);
+    const Sampler sampler(7, ours->size(), weighted ? kWeights : std::vector<double>());
+    DeviceImages images(ours.get(), &sampler, at::kCPU, 5);
     ASSERT_TRUE(images.Fill(2));
     ASSERT_EQ(ours->bad().size(), 1u);
     Loader loader(1, 3, false);
@@ -114,8 +128,10 @@ TEST_F(DeviceImagesTest, EpochsAreTheLoaders) {
       Pass pass;
       pass.dataset = other.get();
       pass.epoch = 2;
-      pass.order = ShuffledOrder(7, 2, other->size());
+      pass.order = sampler.Order(2);
+      pass.repeats = Sampler::RepeatsIn(pass.order, other->size());
       pass.order.erase(pass.order.begin(), pass.order.begin() + first_step * 5);
+      pass.repeats.erase(pass.repeats.begin(), pass.repeats.begin() + first_step * 5);
       pass.batch_size = 5;
       loader.Enqueue(std::move(pass));
       images.Begin(2, first_step);

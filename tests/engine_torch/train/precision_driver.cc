@@ -37,6 +37,7 @@ int Steps(const char *architecture, const char *precision, int64_t steps) {
   model->train();
   TrainSettings settings;
   settings.precision = ParsePrecision(precision);
+  settings.fast_kernels = false;  // LibTorch's, as Python has them
   settings.optimizer.momentum = 0.9;
   Learner learner(model, settings, Learner::Input::kImages, {2, 2, 2}, [](int64_t) {});
   const at::Tensor targets = at::arange(4, at::kLong).remainder(3);
