@@ -30,9 +30,9 @@
 //      correct, images, bad_images, lr_factor, plateau {factor, best, epochs_without_gain}, scaler {scale, good_steps,
 //      skipped}, history [[epoch,
 //      train_loss, train_accuracy, val_loss, val_accuracy, learning_rate] of each epoch done], best_epoch,
-//      best_val_accuracy, architecture, classes, mode, optimizer, precision, seed, batch_size, best_is_current}; and where a job
-//      is more than the classification of images that are shuffled: recipe, best_val_loss. A number that is not finite
-//      is a string: "NaN"
+//      best_val_accuracy, architecture, classes, mode, optimizer, precision, seed, batch_size, best_is_current}; and
+//      where a job is more than the classification of images that are shuffled: recipe, best_val_loss. A number that is
+//      not finite is a string: "NaN"
 //   6. metadata "crc32": of all tensors' bytes in the order of their names, decimal
 // Random numbers have no state to keep: all are derived from (seed, epoch, step or image).
 
