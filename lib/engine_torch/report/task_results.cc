@@ -101,7 +101,7 @@ std::string RenderNumbers(const NumberMetrics &metrics) {
   html.Raw(
       "<table class=\"list\"><caption>The images by their true number. A model that knows no better tells numbers "
       "near the mean of all: its predictions rise less than the true ones.</caption>");
-  html.Raw(Heads({"true number", "mean of the true ones", "mean predicted", "mean absolute error", "images"}));
+  html.Raw(Heads({"true number", "mean true", "mean predicted", "MAE", "images"}));
   html.Raw("<tbody>\n");
   for (const NumberRange &range : metrics.ranges) {
     html.Raw("<tr><th scope=\"row\">").Text(Number(range.low));
