@@ -55,14 +55,15 @@
  * epoch_seconds and images_per_second with the epoch (from 1) as step; train/loss_step; at the end
  * best_val_accuracy, best_epoch, of that epoch val/balanced_accuracy, val/precision_macro, val/recall_macro,
  * val/f1_macro, val/roc_auc (of two classes), val/top3_accuracy and val/top5_accuracy (with more classes than that),
- * and, when there were any, bad_images; with train.precision fp16 loss_scale and overflowed_steps (so far). multilabel: after each epoch val/f1_micro, val/f1_macro,
- * val/average_precision_macro and val/roc_auc_macro too (the last two of the labels that some images have and some have
- * not), at the end best_val_loss, and none of those of the best epoch. regression: val/rmse, val/mae and val/r2 after
- * each epoch in the place of accuracies, and best_val_loss in the place of best_val_accuracy; "accuracy" is null. All
- * as scikit-learn defines them. Progress events: {"epoch", "epochs", "step",
- * "steps", "phase", "loss", "accuracy", "images_per_second", "time_left_ms"}. What it leaves: outputs/model.safetensors
- * and outputs/model.json of the best epoch, outputs/report.html (one file to look at: curves, confusion matrix, labels
- * or predicted against true numbers, worst mistakes, settings, times, machine), and outputs/checkpoints/ to go on from.
+ * and, when there were any, bad_images; with train.precision fp16 loss_scale and overflowed_steps (so far). multilabel:
+ * after each epoch val/f1_micro, val/f1_macro, val/average_precision_macro and val/roc_auc_macro too (the last two of
+ * the labels that some images have and some have not), at the end best_val_loss, and none of those of the best epoch.
+ * regression: val/rmse, val/mae and val/r2 after each epoch in the place of accuracies, and best_val_loss in the place
+ * of best_val_accuracy; "accuracy" is null. All as scikit-learn defines them. Progress events: {"epoch", "epochs",
+ * "step", "steps", "phase", "loss", "accuracy", "images_per_second", "time_left_ms"}. What it leaves:
+ * outputs/model.safetensors and outputs/model.json of the best epoch, outputs/report.html (one file to look at: curves,
+ * confusion matrix, labels or predicted against true numbers, worst mistakes, settings, times, machine), and
+ * outputs/checkpoints/ to go on from.
  *
  * Threads: one thread at a time, except for calls that take `const ty_train_config *`; ty_trainer: any thread.
  */

@@ -365,6 +365,9 @@ void TrainConfig::CheckTraining() const {
   if (GetInteger("train.micro_batch_size") > GetInteger("train.batch_size")) {
     refuse("train.micro_batch_size", "must not be larger than train.batch_size, of which it is a part");
   }
+  if (GetBool("train.sync_batch_norm") && GetInteger("train.micro_batch_size") > 0) {
+    refuse("train.micro_batch_size", "does not go with train.sync_batch_norm: ranks would wait for parts others lack");
+  }
   if (schedule == "multistep" && GetNumberList("schedule.milestones").empty()) {
     refuse("schedule.milestones", "must name the epochs after which the rate changes, as schedule.name is multistep");
   }

@@ -12,7 +12,8 @@
 
 namespace trainyard::image {
 
-// Factors are at least 0: 1 leaves the pixels as they are; at 0 all are black, all have the mean luma, each has its own.
+// Factors are at least 0: 1 leaves the pixels as they are; at 0 all are black, all have the mean luma, each has its
+// own.
 void AdjustBrightness(uint8_t *rgb, size_t pixels, double factor, Simd simd = Simd::kBest);
 void AdjustContrast(uint8_t *rgb, size_t pixels, double factor, Simd simd = Simd::kBest);
 void AdjustSaturation(uint8_t *rgb, size_t pixels, double factor, Simd simd = Simd::kBest);
