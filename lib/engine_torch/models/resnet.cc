@@ -50,7 +50,7 @@ class Block : public nn::Module {
 
  private:
   std::array<Convolution, kLayers> convolutions_ = Empty<Convolution>();
-  std::array<nn::BatchNorm2d, kLayers> norms_ = Empty<BatchNorm2d>();
+  std::array<BatchNorm2d, kLayers> norms_ = Empty<BatchNorm2d>();
   Chain shortcut_ = nullptr;
 
   template <typename Layer>
