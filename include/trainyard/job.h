@@ -187,7 +187,9 @@ TY_API ty_status ty_job_set_secret(ty_job *job, const char *name, const char *va
  * Start several processes of the command. Without a distribution a job is one process, which finds the same variables
  * (RANK=0, WORLD_SIZE=1, ...; see distribution.h). Several nodes on the local compute are simulated: each has a
  * supervisor and a loopback address of its own.
- * @param job           the job; a training job takes none
+ * A training job takes one of ty_distribution_new_mpi: each process (rank) has its part of the images and
+ * train.batch_size of them in a step, and all make the same steps, on CPUs. Rank 0 writes the outputs and the metrics.
+ * @param job           the job
  * @param distribution  how many, where, and who starts them; copied. NULL takes it back (default)
  * @param err           [out, optional]
  * @return TY_OK

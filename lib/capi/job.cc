@@ -203,8 +203,11 @@ ty_status ty_job_set_distribution(ty_job *job, const ty_distribution *distributi
       target.distribution.reset();
       return;
     }
-    if (target.kind == RunKind::kTrain && distribution->distribution.process_count != 1)
-      throw Error::InvalidArgument("a training job runs as one process: it takes no distribution");
+    const Distribution &wanted = distribution->distribution;
+    if (target.kind == RunKind::kTrain && wanted.process_count != 1 && wanted.kind != Distribution::Kind::kMpi) {
+      throw Error::InvalidArgument(
+          "the ranks of a training job talk by MPI: give it a distribution of ty_distribution_new_mpi");
+    }
     target.distribution = distribution->distribution;
   });
 }

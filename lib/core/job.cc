@@ -155,6 +155,25 @@ std::vector<std::string> Job::Command(const std::string &interpreter) const {
   return argv;
 }
 
+namespace {
+
+// The engine's ranks talk by MPI, on CPUs.
+void CheckTrainingRanks(const Job &job) {
+  if (job.RankCount() == 1) return;
+  if (job.distribution->kind != Distribution::Kind::kMpi) {
+    throw Error::InvalidArgument(
+        "the ranks of a training job talk by MPI: give it a distribution of ty_distribution_new_mpi");
+  }
+  if (const std::string &device = job.train->GetString("device"); device.starts_with("cuda")) {
+    throw Error::InvalidArgument("setting 'device' is " + device +
+                                     ", and a training of several ranks runs on CPUs: set "
+                                     "it to cpu, or take the distribution back",
+                                 {{"key", "device"}});
+  }
+}
+
+}  // namespace
+
 void Job::CheckEnvironment() const {
   if (environment.empty()) {
     throw Error::InvalidArgument("the job's environment has no name: 'system' is what this machine has");
@@ -176,10 +195,8 @@ void Job::Check() const {
     if (!command.empty() || !shell_command.empty() || !arguments.empty()) {
       throw Error::InvalidArgument("a training job takes no command and no arguments: use its settings");
     }
-    if (RankCount() != 1) {
-      throw Error::InvalidArgument("a training job runs as one process: take its distribution back");
-    }
     train->CheckComplete();
+    CheckTrainingRanks(*this);
     CheckDevice(resources, *train);
   } else if (kind == RunKind::kScript) {
     if (!command.empty() || !shell_command.empty()) {

@@ -231,12 +231,6 @@ std::string_view TrainConfig::LossName() const {
 
 // One way of naming the images, and something to validate with.
 void TrainConfig::CheckData() const {
-  if (GetString("data.cache") == "gpu" && GetString("data.sampling") == "weighted") {
-    throw Error::InvalidArgument(
-        "'data.cache' gpu goes through the training images in turn, and 'data.sampling' weighted draws them: change "
-        "one of them",
-        {{"key", "data.cache"}});
-  }
   const bool whole = !GetString("data.directory").empty(), manifest = !GetString("data.manifest").empty();
   const bool train = !GetString("data.train_directory").empty(),
              validation = !GetString("data.validation_directory").empty();
@@ -320,14 +314,11 @@ void TrainConfig::CheckTransform() const {
       refuse("transform.rotation_fill", "must have whole numbers, got " + FormatDouble(value));
     }
   }
-  const bool on_device = GetString("data.cache") == "gpu";
-  if (GetBool("transform.augment") && !on_device) return;
+  if (GetBool("transform.augment")) return;
   for (const char *key :
        {"transform.vertical_flip", "transform.brightness", "transform.contrast", "transform.saturation",
         "transform.hue", "transform.rotation_degrees", "transform.grayscale", "transform.erasing"}) {
-    if (GetNumber(key) == 0) continue;
-    refuse(key, on_device ? "cannot be done on the GPU, which crops and flips alone: set data.cache to another value"
-                          : "does nothing with 'transform.augment' false: set one of them");
+    if (GetNumber(key) != 0) refuse(key, "does nothing with 'transform.augment' false: set one of them");
   }
 }
 
@@ -364,6 +355,9 @@ void TrainConfig::CheckTraining() const {
   }
   if (GetInteger("train.micro_batch_size") > GetInteger("train.batch_size")) {
     refuse("train.micro_batch_size", "must not be larger than train.batch_size, of which it is a part");
+  }
+  if (GetBool("train.sync_batch_norm") && GetInteger("train.micro_batch_size") > 0) {
+    refuse("train.micro_batch_size", "does not go with train.sync_batch_norm: ranks would wait for parts others lack");
   }
   if (schedule == "multistep" && GetNumberList("schedule.milestones").empty()) {
     refuse("schedule.milestones", "must name the epochs after which the rate changes, as schedule.name is multistep");

@@ -41,6 +41,7 @@ typedef struct ty_engine_host {
   const char *checkpoint_directory; /* exists; a checkpoint found here is what "resume" continues from */
   const char
       *weights_path; /* the weights as a local file (downloads and registered models are resolved by the host), or "" */
+  /* Several ranks each call train(), with the same settings and directories; rank 0 writes and tells metrics. */
   int32_t rank, world_size, local_rank;
   void (*metric)(void *user, const char *name, int64_t step, double value);
   void (*progress)(void *user, const char *json);

@@ -153,6 +153,9 @@ TEST_F(JobTest, ATrainingJobCopiesItsSettings) {
   TyDistribution two;
   ASSERT_OK(ty_distribution_new_pytorch(2, 1, two.out(), err));
   EXPECT_EQ(ty_job_set_distribution(train, two, err), TY_ERR_INVALID_ARGUMENT);
+  TyDistribution by_mpi;
+  ASSERT_OK(ty_distribution_new_mpi(1, 2, by_mpi.out(), err));
+  EXPECT_OK(ty_job_set_distribution(train, by_mpi, err));
   TyJob copy;
   ASSERT_OK(ty_job_from_json(ToJson(train).c_str(), copy.out(), err));
   EXPECT_EQ(ToJson(copy), ToJson(train));

@@ -136,6 +136,30 @@ TEST_F(TrainingTest, TrainRegisterPredict) {
   EXPECT_EQ(Wait(second), TY_RUN_COMPLETED) << FailureOf(second);
 }
 
+#ifdef TRAINYARD_TEST_RANKS
+TEST_F(TrainingTest, RanksShareTheImages) {
+  if (std::system("command -v mpirun >/dev/null 2>&1") != 0) GTEST_SKIP() << "SKIP: no mpirun: sh scripts/setup.sh mpi";
+  TyJob job;
+  ASSERT_OK(ty_job_new_train(NewConfig(2), job.out(), err));
+  TyDistribution two;
+  ASSERT_OK(ty_distribution_new_mpi(1, 2, two.out(), err));
+  ASSERT_OK(ty_job_set_distribution(job, two, err));
+  Text text;
+  ASSERT_OK(ty_job_validate(workspace, job, text.out(), err));
+  const Json report = Json::Parse(text.str(), "report");
+  ASSERT_TRUE(report.GetBool("ok")) << report.DumpPretty();
+  EXPECT_EQ(report.GetInt64("rank_count"), 2);
+  EXPECT_EQ(report.Get("train").GetInt64("steps_per_epoch"), 3);  // of 18 images, 4 on each rank
+  EXPECT_EQ(report.Get("train").GetInt64("total_steps"), 6);
+  const TyRun run = Submit(job, "training");
+  ASSERT_EQ(Wait(run), TY_RUN_COMPLETED) << FailureOf(run);
+  EXPECT_NE(Log(run, 0).find("all 2 ranks have the same weights"), std::string::npos) << Log(run, 0);
+  Series history;
+  ASSERT_OK(ty_run_get_metric(run, "val/accuracy", nullptr, history.out(), err));
+  EXPECT_EQ(ty_metric_series_size(history), 2U);
+}
+#endif
+
 TEST_F(TrainingTest, ValidationCounts) {
   const Config config = NewConfig(3);
   const Json report = Validate(config);

@@ -75,11 +75,15 @@ TEST(Distribution, AJobWithoutOneIsOneProcessAndItsJsonSaysNothingOfIt) {
   EXPECT_EQ(read.distribution->node_count, 2);
 }
 
-TEST(Distribution, ATrainingJobIsOneProcess) {
+TEST(Distribution, TheRanksOfATrainingJobAreMpirunsAndOnCpus) {
   Job job = Job::Parse(R"({"kind":"train","train":{"data":{"directory":"/data"}}})", "job");
   EXPECT_NO_THROW(job.Check());
   job.distribution = Distribution::PyTorch(2, 1);
-  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("one process"));
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("ty_distribution_new_mpi"));
+  job.distribution = Distribution::Mpi(1, 2);
+  EXPECT_NO_THROW(job.Check());
+  job.train->SetString("device", "cuda:1");
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("runs on CPUs"));
 }
 
 }  // namespace

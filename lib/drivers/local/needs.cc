@@ -54,8 +54,13 @@ int64_t PlacesOf(const Capacity &capacity) {
   return places;
 }
 
+// Of several ranks the engine trains on CPUs.
+int32_t GpusPerNode(const Job &job, int32_t there) {
+  return GpusFor(job.resources, job.train && job.RankCount() == 1 ? &*job.train : nullptr, there);
+}
+
 bool MayGetGpus(const Job &job) {
-  return GpusFor(job.resources, job.train ? &*job.train : nullptr, 1) > 0;
+  return GpusPerNode(job, 1) > 0;
 }
 
 std::string OnEach(int32_t nodes) {
@@ -142,7 +147,7 @@ JobNeeds NeedsOf(const Job &job, Store *store) {
   needs.capacity = CapacityOf(needs.compute, store->layout().Root(), MayGetGpus(job));
   needs.node_count = job.distribution ? job.distribution->node_count : 1;
   const auto gpus = static_cast<int32_t>(needs.capacity.nodes[0].gpus.size());
-  needs.gpus_per_node = GpusFor(resources, job.train ? &*job.train : nullptr, gpus);
+  needs.gpus_per_node = GpusPerNode(job, gpus);
   needs.ticket.priority = resources.priority;
   // A slot is a place for one process, or for one CPU of those asked for.
   Demand &demand = needs.ticket.demand;

@@ -9,6 +9,7 @@
 #include "core/data_reference.h"
 #include "drivers/local/git_source.h"
 #include "drivers/local/needs.h"
+#include "engine/runtime.h"
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/hash.h"
@@ -99,6 +100,13 @@ void CheckProgram(const Job &job) {
 // mpirun is started by the supervisor, with the environment of the submitting process.
 void CheckLauncher(const Job &job) {
   if (!job.distribution || job.distribution->kind != Distribution::Kind::kMpi) return;
+  const std::string plugin = JoinPath(RuntimeDirectory(), "libtrainyard_torch_mpi.so");
+  if (job.train && job.RankCount() > 1 && !PathExists(plugin)) {
+    throw Error(Status::kUnsupported,
+                "a training job of several ranks needs '" + plugin +
+                    "', which is built where there is an MPI with its headers (Debian: apt-get "
+                    "install libopenmpi-dev): build trainyard there, or take the distribution back");
+  }
   const std::string search = SearchPath(Job());
   if (!FindProgram("mpirun", search).empty()) return;
   throw Error::NotFound("an MPI distribution needs Open MPI, and there is no 'mpirun' in PATH (" + search +

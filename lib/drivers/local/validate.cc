@@ -21,7 +21,14 @@ Json EngineReport(const Job &job, Store *store) {
   request.Set("train", job.train->ToJson());
   if (weights.kind == WeightsSource::Kind::kFile) request.Set("weights_path", weights.path);
   if (weights.kind == WeightsSource::Kind::kModel) request.Set("weights_path", WeightsOfModel(weights, store));
-  return AskRunner("validate", {}, request, kTimeLimit);
+  Json report = AskRunner("validate", {}, request, kTimeLimit);
+  // The engine looks at the data for one rank; each has its part of the images.
+  if (const int64_t ranks = job.RankCount(); ranks > 1 && report.Has("train_images")) {
+    const int64_t batch = ranks * job.train->GetInteger("train.batch_size");
+    const int64_t steps = (report.GetInt64("train_images") + batch - 1) / batch;
+    report.Set("steps_per_epoch", steps).Set("total_steps", steps * job.train->GetInteger("train.epochs"));
+  }
+  return report;
 }
 
 Json CommandOf(const Job &job) {

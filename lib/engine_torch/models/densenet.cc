@@ -2,7 +2,6 @@
 
 #include <torch/nn/init.h>
 #include <torch/nn/modules/activation.h>
-#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
@@ -31,9 +30,9 @@ Convolution MakeConvolution(int64_t in, int64_t out, int64_t kernel) {
 class DenseLayer : public nn::Module {
  public:
   explicit DenseLayer(int64_t in) {
-    norm1_ = register_module("norm1", nn::BatchNorm2d(in));
+    norm1_ = register_module("norm1", BatchNorm2d(in));
     conv1_ = register_module("conv1", MakeConvolution(in, kBottleneck, 1));
-    norm2_ = register_module("norm2", nn::BatchNorm2d(kBottleneck));
+    norm2_ = register_module("norm2", BatchNorm2d(kBottleneck));
     conv2_ = register_module("conv2", MakeConvolution(kBottleneck, kGrowth, 3));
   }
 
@@ -43,7 +42,7 @@ class DenseLayer : public nn::Module {
   }
 
  private:
-  nn::BatchNorm2d norm1_ = nullptr, norm2_ = nullptr;
+  BatchNorm2d norm1_ = nullptr, norm2_ = nullptr;
   Convolution conv1_ = nullptr, conv2_ = nullptr;
 };
 
@@ -70,7 +69,7 @@ class DenseBlock : public nn::Module {
 class Transition : public nn::Module {
  public:
   explicit Transition(int64_t in) {
-    norm_ = register_module("norm", nn::BatchNorm2d(in));
+    norm_ = register_module("norm", BatchNorm2d(in));
     conv_ = register_module("conv", MakeConvolution(in, in / 2, 1));
   }
 
@@ -79,7 +78,7 @@ class Transition : public nn::Module {
   }
 
  private:
-  nn::BatchNorm2d norm_ = nullptr;
+  BatchNorm2d norm_ = nullptr;
   Convolution conv_ = nullptr;
 };
 
@@ -89,7 +88,7 @@ class DenseNet : public ImageClassifier {
       : ImageClassifier(name, "classifier", num_classes) {
     Chain features;
     features->push_back("conv0", nn::Conv2d(nn::Conv2dOptions(3, kFirst, 7).stride(2).padding(3).bias(false)));
-    features->push_back("norm0", nn::BatchNorm2d(kFirst));
+    features->push_back("norm0", BatchNorm2d(kFirst));
     features->push_back("relu0", ActivationLayer(Activation::kReLU));
     features->push_back("pool0", nn::MaxPool2d(nn::MaxPool2dOptions(3).stride(2).padding(1)));
     width_ = kFirst;
@@ -101,7 +100,7 @@ class DenseNet : public ImageClassifier {
       features->push_back("transition" + number, std::make_shared<Transition>(width_));
       width_ /= 2;
     }
-    features->push_back("norm5", nn::BatchNorm2d(width_));
+    features->push_back("norm5", BatchNorm2d(width_));
     features_ = register_module("features", features);
     classifier_ = register_module("classifier", nn::Linear(width_, num_classes));
     for (const auto &module : modules(/*include_self=*/false)) {

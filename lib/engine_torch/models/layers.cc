@@ -38,9 +38,9 @@ torch::Tensor ConvolutionImpl::forward(const torch::Tensor &input) {
   return Conv2dImpl::forward(input);
 }
 
-torch::Tensor NormActivate(nn::BatchNorm2dImpl *norm, const torch::Tensor &input, Activation activation,
+torch::Tensor NormActivate(BatchNorm2dImpl *norm, const torch::Tensor &input, Activation activation,
                            const torch::Tensor &residual) {
-  if (FastKernels::AreAllowed() && norm->is_training() && norm->options.momentum().has_value()) {
+  if (FastKernels::AreAllowed() && norm->is_training() && !norm->is_shared() && norm->options.momentum().has_value()) {
     const BatchNormTerms terms = {
         norm->weight,       norm->bias, norm->running_mean, norm->running_var, norm->options.momentum().value(),
         norm->options.eps()};
@@ -58,7 +58,7 @@ torch::Tensor ChainImpl::forward(const torch::Tensor &input) {
   torch::Tensor output = input;
   for (auto layer = begin(); layer != end(); ++layer) {
     const std::shared_ptr<nn::Module> module = layer->ptr();
-    if (auto *norm = module->as<nn::BatchNorm2d>()) {
+    if (auto *norm = module->as<BatchNorm2d>()) {
       const auto next = layer + 1;
       const auto *activation = next == end() ? nullptr : next->ptr()->as<ActivationLayer>();
       output = NormActivate(norm, output, activation == nullptr ? Activation::kNone : activation->activation());
@@ -77,7 +77,7 @@ Chain ConvolutionNormActivation(const ConvolutionShape &shape, Activation activa
                                     .padding((shape.kernel - 1) / 2)
                                     .groups(shape.groups)
                                     .bias(false)));
-  layers->push_back(nn::BatchNorm2d(nn::BatchNorm2dOptions(shape.out).eps(norm.eps).momentum(norm.momentum)));
+  layers->push_back(BatchNorm2d(nn::BatchNorm2dOptions(shape.out).eps(norm.eps).momentum(norm.momentum)));
   if (activation != Activation::kNone) layers->push_back(ActivationLayer(activation));
   return layers;
 }

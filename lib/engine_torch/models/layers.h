@@ -10,6 +10,8 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <functional>
+#include <utility>
 
 #include "engine_torch/kernels/batch_norm.h"
 
@@ -32,6 +34,24 @@ class ConvolutionImpl : public torch::nn::Conv2dImpl {
 };
 TORCH_MODULE(Convolution);
 
+// PyTorch's, whose statistics of a batch may come from somewhere else while it trains: from all ranks.
+class BatchNorm2dImpl : public torch::nn::BatchNorm2dImpl {
+ public:
+  using Normaliser = std::function<torch::Tensor(const torch::Tensor &input, const BatchNorm2dImpl &layer)>;
+
+  using torch::nn::BatchNorm2dImpl::BatchNorm2dImpl;
+  torch::Tensor forward(const torch::Tensor &input) {
+    return is_shared() && is_training() ? normaliser_(input, *this) : torch::nn::BatchNorm2dImpl::forward(input);
+  }
+  // Normalises, and keeps the running statistics, in training mode from now on.
+  void NormaliseBy(Normaliser normaliser) { normaliser_ = std::move(normaliser); }
+  bool is_shared() const { return normaliser_ != nullptr; }
+
+ private:
+  Normaliser normaliser_;
+};
+TORCH_MODULE(BatchNorm2d);
+
 // Works in place.
 torch::Tensor Activate(Activation activation, torch::Tensor input);
 
@@ -48,7 +68,7 @@ class ActivationLayer : public torch::nn::Module {
 
 // activation(norm(input) + residual); `residual` may be undefined. With the engine's own kernel while training where
 // FastKernels allow it.
-torch::Tensor NormActivate(torch::nn::BatchNorm2dImpl *norm, const torch::Tensor &input, Activation activation,
+torch::Tensor NormActivate(BatchNorm2dImpl *norm, const torch::Tensor &input, Activation activation,
                            const torch::Tensor &residual = {});
 
 struct ConvolutionShape {

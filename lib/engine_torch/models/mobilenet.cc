@@ -23,7 +23,7 @@ class InvertedResidual : public nn::Module {
     if (expansion != 1) layers->push_back(ConvolutionNormActivation({in, width, 1}, Activation::kReLU6));
     layers->push_back(ConvolutionNormActivation({width, width, 3, stride, width}, Activation::kReLU6));
     layers->push_back(nn::Conv2d(nn::Conv2dOptions(width, out, 1).bias(false)));
-    layers->push_back(nn::BatchNorm2d(out));
+    layers->push_back(BatchNorm2d(out));
     conv_ = register_module("conv", layers);
   }
 

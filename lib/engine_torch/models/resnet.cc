@@ -1,7 +1,6 @@
 #include "engine_torch/models/resnet.h"
 
 #include <torch/nn/functional/pooling.h>
-#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
@@ -35,7 +34,7 @@ class Block : public nn::Module {
       const bool strided = i == (kBottleneck ? 1 : 0);
       const std::string number = std::to_string(i + 1);
       convolutions_[i] = register_module("conv" + number, MakeConvolution(from, to, kernel, strided ? stride : 1));
-      norms_[i] = register_module("bn" + number, nn::BatchNorm2d(to));
+      norms_[i] = register_module("bn" + number, BatchNorm2d(to));
     }
     if (!shortcut.is_empty()) shortcut_ = register_module("downsample", shortcut);
   }
@@ -51,7 +50,7 @@ class Block : public nn::Module {
 
  private:
   std::array<Convolution, kLayers> convolutions_ = Empty<Convolution>();
-  std::array<nn::BatchNorm2d, kLayers> norms_ = Empty<nn::BatchNorm2d>();
+  std::array<BatchNorm2d, kLayers> norms_ = Empty<BatchNorm2d>();
   Chain shortcut_ = nullptr;
 
   template <typename Layer>
@@ -73,7 +72,7 @@ class ResNet : public ImageClassifier {
   ResNet(const char *name, const std::array<int, 4> &blocks, int64_t num_classes)
       : ImageClassifier(name, "fc", num_classes) {
     conv1_ = register_module("conv1", nn::Conv2d(nn::Conv2dOptions(3, 64, 7).stride(2).padding(3).bias(false)));
-    bn1_ = register_module("bn1", nn::BatchNorm2d(64));
+    bn1_ = register_module("bn1", BatchNorm2d(64));
     int64_t in = 64;
     for (size_t i = 0; i < blocks.size(); ++i) {
       const int64_t width = int64_t{64} << i;
@@ -97,7 +96,7 @@ class ResNet : public ImageClassifier {
   static nn::Sequential MakeLayer(int64_t in, int64_t width, int blocks, int64_t stride) {
     const int64_t out = width * BlockType::kOutput;
     Chain shortcut = nullptr;
-    if (stride != 1 || in != out) shortcut = Chain(MakeConvolution(in, out, 1, stride), nn::BatchNorm2d(out));
+    if (stride != 1 || in != out) shortcut = Chain(MakeConvolution(in, out, 1, stride), BatchNorm2d(out));
     nn::Sequential layer;
     layer->push_back(std::make_shared<BlockType>(in, width, stride, shortcut));
     for (int i = 1; i < blocks; ++i) layer->push_back(std::make_shared<BlockType>(out, width, 1, nullptr));
@@ -109,7 +108,7 @@ class ResNet : public ImageClassifier {
   }
 
   nn::Conv2d conv1_ = nullptr;
-  nn::BatchNorm2d bn1_ = nullptr;
+  BatchNorm2d bn1_ = nullptr;
   std::array<nn::Sequential, 4> layers_ = {nullptr, nullptr, nullptr, nullptr};
   nn::Linear fc_ = nullptr;
 };

@@ -28,7 +28,7 @@ Chain Features(std::span<const int64_t> widths) {
       continue;
     }
     features->push_back(Convolution(nn::Conv2dOptions(in, width, 3).padding(1)));
-    features->push_back(nn::BatchNorm2d(width));
+    features->push_back(BatchNorm2d(width));
     features->push_back(ActivationLayer(Activation::kReLU));
     in = width;
   }

@@ -22,6 +22,18 @@ void Answers::Add(const at::Tensor &outputs, const std::vector<size_t> &samples)
   }
 }
 
+void Answers::AddUp(const std::function<void(std::vector<double> *)> &sum) {
+  std::vector<double> numbers(values_.begin(), values_.end());
+  numbers.insert(numbers.end(), answered_.begin(), answered_.end());
+  sum(&numbers);
+  for (size_t i = 0; i < values_.size(); ++i) values_[i] = static_cast<float>(numbers[i]);
+  answered_count_ = 0;
+  for (size_t i = 0; i < answered_.size(); ++i) {
+    answered_[i] = numbers[values_.size() + i] > 0;
+    answered_count_ += answered_[i] ? 1 : 0;
+  }
+}
+
 std::vector<size_t> Answers::Samples() const {
   std::vector<size_t> samples;
   samples.reserve(answered_count_);

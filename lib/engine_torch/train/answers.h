@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "engine_torch/image/image_folder.h"
@@ -24,6 +25,9 @@ class Answers {
 
   // Rows of the model's outputs for the images `samples` of the set.
   void Add(const at::Tensor &outputs, const std::vector<size_t> &samples);
+
+  // Puts in the rows of other ranks, which were given other images: `sum` adds numbers up over all ranks.
+  void AddUp(const std::function<void(std::vector<double> *)> &sum);
 
   bool empty() const { return answered_count_ == 0; }
   // The images that were answered for, in the order of the set.

@@ -30,9 +30,9 @@
 //      correct, images, bad_images, lr_factor, plateau {factor, best, epochs_without_gain}, scaler {scale, good_steps,
 //      skipped}, history [[epoch,
 //      train_loss, train_accuracy, val_loss, val_accuracy, learning_rate] of each epoch done], best_epoch,
-//      best_val_accuracy, architecture, classes, mode, optimizer, precision, seed, batch_size, best_is_current}; and
-//      where a job is more than the classification of images that are shuffled: recipe, best_val_loss. A number that is
-//      not finite is a string: "NaN"
+//      best_val_accuracy, architecture, classes, mode, optimizer, precision, seed, batch_size, best_is_current}; ranks,
+//      of several; and where a job is more than the classification of images that are shuffled: recipe, best_val_loss.
+//      A number that is not finite is a string: "NaN"
 //   6. metadata "crc32": of all tensors' bytes in the order of their names, decimal
 // Random numbers have no state to keep: all are derived from (seed, epoch, step or image).
 
@@ -86,6 +86,7 @@ Json InfoToJson(const CheckpointInfo &info, bool best_is_current) {
                          .Set("good_steps", info.scaler.good_steps)
                          .Set("skipped", info.scaler.skipped));
   json.Set("seed", info.seed).Set("batch_size", info.batch_size).Set("best_is_current", best_is_current);
+  if (info.ranks > 1) json.Set("ranks", info.ranks);
   if (!info.recipe.empty()) json.Set("recipe", info.recipe).Set("best_val_loss", info.best_val_loss);
   return json;
 }
@@ -144,6 +145,7 @@ CheckpointInfo InfoFromJson(const Json &json) {
   info.scaler.skipped = scaler.GetInt64("skipped");
   info.seed = json.Get("seed").AsUint64();
   info.batch_size = json.GetInt64("batch_size");
+  info.ranks = json.GetInt64("ranks", 1);
   info.recipe = json.GetString("recipe", "");
   info.best_val_loss = json.GetDouble("best_val_loss", info.best_val_loss);
   return info;
@@ -165,6 +167,8 @@ void CheckSame(const std::string &path, const CheckpointInfo &found, const Check
   const auto recipe = [](const CheckpointInfo &info) { return info.recipe.empty() ? "classification" : info.recipe; };
   differs("the task and the data settings", recipe(found), recipe(wanted));
   differs("train.batch_size", std::to_string(found.batch_size), std::to_string(wanted.batch_size));
+  // Batches and what each rank has of an epoch would be others.
+  differs("a number of ranks of", std::to_string(found.ranks), std::to_string(wanted.ranks));
 }
 
 using TensorIndex = std::map<std::string, const NamedTensor *>;

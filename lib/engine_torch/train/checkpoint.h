@@ -25,6 +25,7 @@ struct CheckpointInfo {
   std::string precision;  // NameOf(Precision)
   uint64_t seed = 0;
   int64_t batch_size = 0;
+  int64_t ranks = 1;
   std::string recipe;  // what else decides over the samples and their order; empty: classes, shuffled, all of them
   int64_t epoch = 0;   // done
   int64_t step = 0;    // of the next epoch, done

@@ -10,7 +10,7 @@ namespace trainyard {
 
 void FeatureBank::Begin(int64_t epoch, int64_t first_step) {
   view_ = static_cast<size_t>(epoch - 1) % views_.size();
-  order_ = sampler_->Order(static_cast<uint32_t>(epoch));
+  order_ = PartOfRank(sampler_->Order(static_cast<uint32_t>(epoch)), rank_, ranks_, /*padded=*/true);
   place_ = std::min(order_.size(), static_cast<size_t>(first_step * batch_size_));
 }
 

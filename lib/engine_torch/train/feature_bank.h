@@ -18,10 +18,17 @@ namespace trainyard {
 
 class FeatureBank {
  public:
-  // Both are borrowed.
+  // Data set and sampler are borrowed. `rank` of `ranks`: whose part of an epoch's order the batches are of. Each rank
+  // keeps the features of all images: an epoch's order brings any of them.
   FeatureBank(const Dataset *dataset, const Sampler *sampler, int64_t views, int64_t batch_size,
-              std::shared_ptr<MemoryBudget> budget)
-      : dataset_(dataset), sampler_(sampler), batch_size_(batch_size), budget_(std::move(budget)), views_(views) {}
+              std::shared_ptr<MemoryBudget> budget, int rank = 0, int ranks = 1)
+      : dataset_(dataset),
+        sampler_(sampler),
+        batch_size_(batch_size),
+        budget_(std::move(budget)),
+        rank_(rank),
+        ranks_(ranks),
+        views_(views) {}
 
   // The batches of an epoch (from 1), from its `first_step` on (steps before it are left out).
   void Begin(int64_t epoch, int64_t first_step);
@@ -47,6 +54,7 @@ class FeatureBank {
   const Sampler *sampler_;
   const int64_t batch_size_;
   std::shared_ptr<MemoryBudget> budget_;
+  const int rank_, ranks_;
   std::vector<View> views_;
   size_t view_ = 0;
   std::vector<size_t> order_;

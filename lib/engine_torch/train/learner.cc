@@ -15,6 +15,7 @@
 #include "util/log.h"
 
 #include "engine_torch/kernels/fast_kernels.h"
+#include "engine_torch/parallel/sync_batch_norm.h"
 
 namespace trainyard {
 namespace {
@@ -35,10 +36,17 @@ bool Draws(const ImageClassifier &model) {
   return std::any_of(modules.begin(), modules.end(), [](const auto &module) { return DrawsInTraining(*module); });
 }
 
+std::vector<at::Tensor> Trained(const ImageClassifier &model) {
+  std::vector<at::Tensor> parameters = model.parameters();
+  std::erase_if(parameters, [](const at::Tensor &parameter) { return !parameter.requires_grad(); });
+  return parameters;
+}
+
 }  // namespace
 
 Learner::Learner(std::shared_ptr<ImageClassifier> model, const TrainSettings &settings, Input input,
-                 const std::vector<int64_t> &class_images, std::function<void(int64_t)> on_smaller_parts)
+                 const std::vector<int64_t> &class_images, std::function<void(int64_t)> on_smaller_parts,
+                 const Ranks *ranks)
     : model_(std::move(model)),
       input_(input),
       skip_(settings.nan_policy == NanPolicy::kSkip),
@@ -54,11 +62,17 @@ Learner::Learner(std::shared_ptr<ImageClassifier> model, const TrainSettings &se
       average_(settings.ema_decay, optimizer_->groups()),
       scaler_(NeedsScaling(precision_), device_),
       draws_(Draws(*model_)),
+      ranks_(ranks),
       on_smaller_parts_(std::move(on_smaller_parts)),
       part_(settings.micro_batch_size) {
   for (const at::Tensor &buffer : model_->buffers()) {
     buffers_.push_back(buffer);
     buffers_before_.push_back(buffer.clone());
+  }
+  if (ranks_ != nullptr && ranks_->several()) {
+    buckets_ = std::make_unique<GradientBuckets>(ranks_->collective(), Trained(*model_));
+    synchronised_ = settings.sync_batch_norm && input_ != Input::kFeatures &&
+                    SynchroniseBatchNorms(model_.get(), ranks_->collective()) > 0;
   }
   PrepareGraph(settings);
 }
@@ -86,14 +100,15 @@ at::Tensor Learner::Logits(const at::Tensor &inputs) const {
   return model_->head(features);
 }
 
-Learner::Outcome Learner::Gradients(const at::Tensor &inputs, const at::Tensor &targets) {
+Learner::Outcome Learner::Gradients(const at::Tensor &inputs, const at::Tensor &targets, double weight) {
   optimizer_->ZeroGradients();
   CopyAll(buffers_before_, buffers_);
   const int64_t images = targets.size(0);
-  const int64_t part = part_ > 0 ? std::min(part_, images) : images;
-  const double weight = loss_.Weight(targets);
+  const int64_t part = std::max<int64_t>(part_ > 0 ? std::min(part_, images) : images, 1);
+  if (buckets_) buckets_->Restart();
   Outcome outcome;
-  for (int64_t first = 0; first < images; first += part) {
+  // Who has no images still waits with those who have, layer by layer.
+  for (int64_t first = 0; first < images || (first == 0 && synchronised_); first += part) {
     const int64_t count = std::min(part, images - first);
     const at::Tensor part_targets = targets.narrow(0, first, count);
     at::Tensor logits, loss;
@@ -102,12 +117,32 @@ Learner::Outcome Learner::Gradients(const at::Tensor &inputs, const at::Tensor &
       logits = TrainLogits(inputs.narrow(0, first, count));
       loss = loss_.Sum(logits, part_targets) / weight;
     }
+    if (buckets_ && first + part >= images) buckets_->Arm();
     scaler_.Scale(loss).backward();
     const at::Tensor correct = loss_.Correct(logits.detach(), part_targets);
     outcome.loss = first == 0 ? loss.detach() : outcome.loss + loss.detach();
     outcome.correct = first == 0 ? correct : outcome.correct + correct;
   }
   return outcome;
+}
+
+// Of all ranks: gradients, loss, right answers.
+void Learner::AddUp(Outcome *outcome) {
+  const std::vector<bool> used = buckets_->Used();
+  const auto count = static_cast<int64_t>(used.size());
+  at::Tensor sums = at::zeros({2 + count}, at::TensorOptions(at::kDouble));
+  auto *values = sums.mutable_data_ptr<double>();
+  if (outcome->loss.defined()) {
+    values[0] = outcome->loss.item<double>();
+    values[1] = outcome->correct.item<double>();
+  }
+  for (size_t i = 0; i < used.size(); ++i) values[2 + i] = used[i] ? 1 : 0;
+  buckets_->Finish(sums);
+  outcome->loss = sums[0];
+  outcome->correct = sums[1].to(at::kLong);
+  std::vector<bool> used_by_any(used.size());
+  for (size_t i = 0; i < used.size(); ++i) used_by_any[i] = values[2 + i] > 0;
+  buckets_->Forget(used_by_any);
 }
 
 void Learner::RestoreBuffers() {
@@ -117,7 +152,8 @@ void Learner::RestoreBuffers() {
 // Whether there is something smaller to try than `images` in parts.
 bool Learner::Shrink(int64_t images) {
   const int64_t now = part_ > 0 ? std::min(part_, images) : images;
-  if (now <= 1) return false;
+  // A pass in which ranks wait for each other cannot be taken again by one of them.
+  if (now <= 1 || synchronised_) return false;
   optimizer_->ZeroGradients();
   RestoreBuffers();
   if (at::globalContext().hasCUDA()) c10::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache();
@@ -136,13 +172,13 @@ bool Learner::Change(const StepRates &rates, const std::vector<at::Tensor> *devi
 }
 
 void Learner::PrepareGraph(const TrainSettings &settings) {
-  if (!GraphObstacle(settings, /*has_hooks=*/false).empty()) return;
+  if (!GraphObstacle(settings, /*has_hooks=*/buckets_ != nullptr).empty()) return;
   std::unique_ptr<GraphCapture> capture = NewGraphCapture(device_);
   if (capture == nullptr) return;
   std::vector<double> factors;
   for (const ParameterGroup &group : optimizer_->groups()) factors.push_back(group.lr_factor);
   const auto work = [this](const at::Tensor &inputs, const at::Tensor &targets) -> StepGraph::Result {
-    const Outcome outcome = Gradients(inputs, targets);
+    const Outcome outcome = Gradients(inputs, targets, loss_.Weight(targets));
     Change({0, graph_->momentum()}, &graph_->rates());
     return {outcome.loss, outcome.correct};
   };
@@ -158,11 +194,19 @@ std::optional<Learner::Outcome> Learner::GraphStep(const at::Tensor &inputs, con
   bool done = false;
   const StepGraph::Result result = graph_->Step(inputs, targets, rates.lr, &done);
   if (!done) return std::nullopt;
-  return Outcome{result.loss, result.correct};
+  Outcome outcome;
+  outcome.loss = result.loss;
+  outcome.correct = result.correct;
+  return outcome;
 }
 
-Learner::Outcome Learner::EagerStep(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates) {
-  Outcome outcome = Gradients(inputs, targets);
+Learner::Outcome Learner::EagerStep(const at::Tensor &inputs, const at::Tensor &targets, double weight,
+                                    const StepRates &rates) {
+  Outcome outcome = Gradients(inputs, targets, weight);
+  if (buckets_) {
+    changing_ = true;  // the others do not do it twice
+    AddUp(&outcome);
+  }
   if (skip_ && !std::isfinite(outcome.loss.item<double>())) {
     outcome.skipped = true;
     optimizer_->ZeroGradients();
@@ -175,12 +219,20 @@ Learner::Outcome Learner::EagerStep(const at::Tensor &inputs, const at::Tensor &
 
 Learner::Outcome Learner::Step(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates,
                                uint64_t seed) {
+  // Of the whole batch: its weight and images.
+  std::vector<double> whole = {loss_.Weight(targets), static_cast<double>(targets.size(0))};
+  if (buckets_) {
+    ranks_->Sum(&whole);
+    if (whole[1] == 0) return {};
+    buckets_->Begin();
+  }
   for (;;) {
     try {
       changing_ = false;
       if (draws_) at::manual_seed(seed);
       const std::optional<Outcome> repeated = GraphStep(inputs, targets, rates);
-      const Outcome outcome = repeated ? *repeated : EagerStep(inputs, targets, rates);
+      Outcome outcome = repeated ? *repeated : EagerStep(inputs, targets, whole[0], rates);
+      outcome.images = static_cast<int64_t>(whole[1]);
       if (!outcome.skipped && !outcome.overflowed) average_.Update();
       return outcome;
     } catch (const c10::OutOfMemoryError &) {

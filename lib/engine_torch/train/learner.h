@@ -1,5 +1,6 @@
 // A model that learns: one step over a batch changes its parameters. What a step is made of (the batch's parts, loss,
-// clipping, optimizer, moving average) is here; epochs, data and files are the trainer's. Thread rule: one thread.
+// clipping, optimizer, moving average) is here; epochs, data and files are the trainer's. With several ranks a batch is
+// what all of them have: each brings its part, and all make the same step. Thread rule: one thread.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,6 +12,8 @@
 #include <vector>
 
 #include "engine_torch/models/classifier.h"
+#include "engine_torch/parallel/gradient_buckets.h"
+#include "engine_torch/parallel/ranks.h"
 #include "engine_torch/train/ema.h"
 #include "engine_torch/train/grad_scaler.h"
 #include "engine_torch/train/loss.h"
@@ -28,20 +31,24 @@ class Learner {
   enum class Input { kImages, kFrozenBackbone, kFeatures };
 
   // `on_smaller_parts` is told when memory ran out and how many images go through the model at once from then on.
+  // `ranks` outlives the learner; nullptr: one process.
   Learner(std::shared_ptr<ImageClassifier> model, const TrainSettings &settings, Input input,
-          const std::vector<int64_t> &class_images, std::function<void(int64_t images)> on_smaller_parts);
+          const std::vector<int64_t> &class_images, std::function<void(int64_t images)> on_smaller_parts,
+          const Ranks *ranks = nullptr);
 
   // Tensors that were not waited for: on a GPU, reading them does.
   struct Outcome {
     at::Tensor loss;          // of the whole batch, a mean
     at::Tensor correct;       // images
     bool skipped = false;     // the loss is no finite number (nan_policy skip)
+    int64_t images = 0;       // of the whole batch; 0: no rank had one, and nothing was done
     bool overflowed = false;  // fp16: a gradient is none; the loss counts, the parameters stay (train/grad_scaler.h)
   };
   // Whether a step is random (dropout). It then uses LibTorch's generator of the whole process.
   bool draws() const { return draws_; }
   // inputs: [n, ...]; targets: as the loss wants them; both on the model's device. `seed`: of what is random in the
-  // step (dropout). A loss that is no finite number leaves everything as it was (batch norm statistics too) when
+  // step (dropout). With several ranks all call it together, each with its part of the batch, which may be empty. A
+  // loss that is no finite number leaves everything as it was (batch norm statistics too) when
   // nan_policy is `skip`.
   Outcome Step(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates, uint64_t seed);
 
@@ -54,10 +61,12 @@ class Learner {
   bool is_recorded() const { return graph_ != nullptr && graph_->is_recorded(); }
 
  private:
-  Outcome Gradients(const at::Tensor &inputs, const at::Tensor &targets);
+  // `weight`: of the whole batch.
+  Outcome Gradients(const at::Tensor &inputs, const at::Tensor &targets, double weight);
+  void AddUp(Outcome *outcome);
   // Changes the parameters by the gradients; false: they stay as they are.
   bool Change(const StepRates &rates, const std::vector<at::Tensor> *device_lr);
-  Outcome EagerStep(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates);
+  Outcome EagerStep(const at::Tensor &inputs, const at::Tensor &targets, double weight, const StepRates &rates);
   // Nothing: this one has to be done the ordinary way.
   std::optional<Outcome> GraphStep(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates);
   void PrepareGraph(const TrainSettings &settings);
@@ -77,6 +86,9 @@ class Learner {
   MovingAverage average_;
   GradScaler scaler_;
   const bool draws_;
+  std::unique_ptr<GradientBuckets> buckets_;  // with several ranks
+  bool synchronised_ = false;                 // the forward pass waits for the other ranks' (batch norm)
+  const Ranks *ranks_;
   std::vector<at::Tensor> buffers_, buffers_before_;
   const std::function<void(int64_t)> on_smaller_parts_;
   std::unique_ptr<StepGraph> graph_;  // none where steps cannot be recorded

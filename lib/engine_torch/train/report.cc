@@ -15,19 +15,23 @@ constexpr int64_t kProgressEveryMs = 200;
 }  // namespace
 
 void Reporter::Metric(const char *name, int64_t step, double value) const {
-  if (host_->metric != nullptr) host_->metric(host_->user, name, step, value);
+  if (leads_ && host_->metric != nullptr) host_->metric(host_->user, name, step, value);
 }
 
 void Reporter::Log(LogLevel level, const std::string &message) const {
+  if (leads_) LogOwn(level, message);
+}
+
+void Reporter::LogOwn(LogLevel level, const std::string &message) const {
   if (host_->log != nullptr) host_->log(host_->user, static_cast<int32_t>(level), message.c_str());
 }
 
 bool Reporter::ProgressDue() const {
-  return host_->progress != nullptr && MonotonicMs() - last_ms_ >= kProgressEveryMs;
+  return leads_ && host_->progress != nullptr && MonotonicMs() - last_ms_ >= kProgressEveryMs;
 }
 
 void Reporter::Report(const Progress &progress) {
-  if (host_->progress == nullptr) return;
+  if (!leads_ || host_->progress == nullptr) return;
   last_ms_ = MonotonicMs();
   Json json = Json::Object();
   json.Set("epoch", progress.epoch)

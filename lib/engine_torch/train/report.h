@@ -27,10 +27,12 @@ enum class StopRequest { kNone, kFinish, kLeave };
 
 class Reporter {
  public:
-  explicit Reporter(const ty_engine_host *host) : host_(host) {}
+  // Of several ranks the first reports for all; the others tell only what is theirs alone (LogOwn).
+  explicit Reporter(const ty_engine_host *host) : host_(host), leads_(host->rank == 0) {}
 
   void Metric(const char *name, int64_t step, double value) const;
   void Log(LogLevel level, const std::string &message) const;
+  void LogOwn(LogLevel level, const std::string &message) const;
   // True when the last report is old enough for another; filling in a Progress is then worth it.
   bool ProgressDue() const;
   void Report(const Progress &progress);
@@ -38,6 +40,7 @@ class Reporter {
 
  private:
   const ty_engine_host *host_;
+  const bool leads_;
   int64_t last_ms_ = 0;
 };
 

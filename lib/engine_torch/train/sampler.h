@@ -1,6 +1,6 @@
 // The order in which an epoch visits the samples, which depends on (seed, epoch) and the data alone, so that it is the
-// same on every machine and after a resume; and the seeds of steps. Thread rule: functions and values; a Sampler's
-// const functions may run concurrently.
+// same on every machine and after a resume; how ranks share it; and the seeds of steps. Thread rule: functions and
+// values; a Sampler's const functions may run concurrently.
 #pragma once
 
 #include <algorithm>
@@ -76,10 +76,27 @@ class Sampler {
   std::vector<double> sums_;  // of the weights up to each sample
 };
 
+// A rank's part of an order (or of what stands beside its places), as torch.utils.data.DistributedSampler deals it out:
+// every `ranks`-th from `rank` on. With `padded` all parts are of the same length: what is missing is repeated from the
+// start.
+template <typename Value>
+std::vector<Value> PartOfRank(std::vector<Value> order, int rank, int ranks, bool padded) {
+  if (ranks <= 1) return order;
+  const auto stride = static_cast<size_t>(ranks);
+  const size_t count = order.size();
+  if (padded && count > 0) {
+    while (order.size() % stride != 0) order.push_back(Value(order[order.size() % count]));
+  }
+  std::vector<Value> part;
+  for (size_t i = static_cast<size_t>(rank); i < order.size(); i += stride) part.push_back(order[i]);
+  return part;
+}
+
 // What is random in a step (dropout): derived, so that there is no generator to keep in a checkpoint.
-inline uint64_t StepSeed(uint64_t seed, int64_t epoch, int64_t step) {
-  const auto words = image::SampleRandom::Mix({static_cast<uint32_t>(step), static_cast<uint32_t>(epoch), 0xD50F0u, 0},
-                                              {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+inline uint64_t StepSeed(uint64_t seed, int64_t epoch, int64_t step, int rank = 0) {
+  const auto words = image::SampleRandom::Mix(
+      {static_cast<uint32_t>(step), static_cast<uint32_t>(epoch), 0xD50F0u, static_cast<uint32_t>(rank)},
+      {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
   return static_cast<uint64_t>(words[0]) << 32 | words[1];
 }
 

@@ -101,6 +101,7 @@ void ReadTraining(const TrainConfig &config, TrainSettings *out) {
   out->batch_size = config.GetInteger("train.batch_size");
   out->micro_batch_size = config.GetInteger("train.micro_batch_size");
   out->evaluate_batch_size = config.GetInteger("evaluate.batch_size");
+  out->sync_batch_norm = config.GetBool("train.sync_batch_norm");
   out->seed = static_cast<uint64_t>(config.GetInteger("train.seed"));
   out->precision = Choice<Precision>(config, "train.precision");
   out->deterministic = config.GetBool("train.deterministic");

@@ -94,6 +94,7 @@ struct TrainSettings {
   int64_t batch_size = 0;
   int64_t micro_batch_size = 0;  // 0 = the whole batch
   int64_t evaluate_batch_size = 0;
+  bool sync_batch_norm = false;
   uint64_t seed = 0;
   Precision precision = Precision::kFp32;
   bool deterministic = false;

@@ -27,10 +27,11 @@ namespace {
 
 constexpr char kReportFile[] = "report.html";
 
-uint64_t CacheBudget(PixelCache cache) {
+// `ranks` share the machine.
+uint64_t CacheBudget(PixelCache cache, int ranks) {
   switch (cache) {
     case PixelCache::kAuto:
-      return AvailableMemory() / 4;
+      return AvailableMemory() / 4 / static_cast<uint64_t>(ranks);
     case PixelCache::kMemory:
     case PixelCache::kGpu:  // what stays on the host
       return std::numeric_limits<uint64_t>::max();
@@ -66,6 +67,7 @@ void Trainer::Run() {
   times_.started_ms = NowUnixMs();
   try {
     Train();
+    ranks_.Close();
   } catch (const std::exception &failure) {
     const auto *error = dynamic_cast<const Error *>(&failure);
     // Who makes room goes on later: there is nothing to tell yet; nor before the data was found.
@@ -77,11 +79,9 @@ void Trainer::Run() {
 
 void Trainer::Train() {
   const int64_t start = MonotonicMs();
-  if (host_->world_size > 1) {
-    throw Error(Status::kUnsupported, "training on several ranks is not there yet: submit the job with one process");
-  }
+  MeetRanks();
   OpenData();
-  device_ = ChooseDevice(settings_.device);
+  CheckSameData();
   SetNumerics(settings_, device_, own_libtorch_);
   PrepareModel(host_->weights_path == nullptr ? "" : host_->weights_path);
   PrepareMachine();
@@ -89,6 +89,7 @@ void Trainer::Train() {
   FillDevice();
   info_ = NewInfo();
   Resume();
+  CheckSamePosition();
   times_.preparing = static_cast<double>(MonotonicMs() - start) / 1000;
   int64_t epoch = info_.epoch;
   EpochEnd end = epoch < settings_.epochs && !HasWaitedEnough(epoch) ? EpochEnd::kGoOn : EpochEnd::kLast;
@@ -102,7 +103,7 @@ void Trainer::Train() {
 }
 
 void Trainer::OpenData() {
-  budget_ = std::make_shared<MemoryBudget>(CacheBudget(settings_.cache));
+  budget_ = std::make_shared<MemoryBudget>(CacheBudget(settings_.cache, ranks_.on_this_machine()));
   ImageSets sets = OpenImages(settings_);
   for (const std::string &note : sets.notes) reporter_.Log(LogLevel::kWarning, note);
   if (sets.test_images > 0) {
@@ -117,7 +118,7 @@ void Trainer::OpenData() {
 }
 
 void Trainer::PrepareMachine() {
-  const int cpus = AvailableCpus();
+  const int cpus = std::max(1, AvailableCpus() / ranks_.on_this_machine());
   compute_in_workers_ = own_libtorch_ && device_.is_cpu();
   int workers = settings_.workers > 0 ? settings_.workers : cpus;
   if (own_libtorch_) {
@@ -165,21 +166,25 @@ void Trainer::PrepareModel(const std::string &weights_path) {
   model_->to(device_);
   if (settings_.mode == TrainMode::kFeature) FreezeBackbone(model_.get());
   FreezeMatching(model_.get(), settings_.freeze);
+  ranks_.Share(model_->parameters());
+  ShareBuffers();
   pure_ = settings_.mode == TrainMode::kFeature && (settings_.cache_features > 0 || HasPureBackbone(*model_));
   if (settings_.cache_features > 0) {
     TrainHead(model_.get());  // before the workers run the backbone
     bank_ = std::make_unique<FeatureBank>(train_.get(), sampler_.get(), settings_.cache_features, settings_.batch_size,
-                                          budget_);
+                                          budget_, ranks_.rank(), ranks_.count());
   }
   const Learner::Input input = pure_                                   ? Learner::Input::kFeatures
                                : settings_.mode == TrainMode::kFeature ? Learner::Input::kFrozenBackbone
                                                                        : Learner::Input::kImages;
-  learner_ = std::make_unique<Learner>(model_, settings_, input, ClassCounts(train_->folder()), [this](int64_t images) {
-    reporter_.Log(LogLevel::kWarning, "memory ran out: from now on " + std::to_string(images) +
-                                          " images at once go through the model; the batch stays " +
-                                          std::to_string(settings_.batch_size) +
-                                          " (set train.micro_batch_size to begin with that)");
-  });
+  const auto on_smaller_parts = [this](int64_t images) {
+    reporter_.LogOwn(LogLevel::kWarning, "memory ran out: from now on " + std::to_string(images) +
+                                             " images at once go through the model; the batch stays " +
+                                             std::to_string(settings_.batch_size) +
+                                             " (set train.micro_batch_size to begin with that)");
+  };
+  learner_ =
+      std::make_unique<Learner>(model_, settings_, input, ClassCounts(train_->folder()), on_smaller_parts, &ranks_);
   schedule_ = std::make_unique<Schedule>(settings_.schedule, settings_.optimizer.lr, FirstMomentum(settings_.optimizer),
                                          settings_.epochs, StepsPerEpoch());
 }
@@ -218,6 +223,7 @@ CheckpointInfo Trainer::NewInfo() const {
   info.precision = NameOf(settings_.precision);
   info.seed = settings_.seed;
   info.batch_size = settings_.batch_size;
+  info.ranks = ranks_.count();
   info.recipe = RecipeOf(settings_);
   return info;
 }
@@ -272,12 +278,15 @@ void Trainer::Finish(int64_t epochs_done, bool stopped) {
   description.seed = settings_.seed;
   description.mode = NameOf(settings_.mode);
   description.stopped = stopped;
-  WriteModel(host_->output_directory, description, *model_);
+  CheckSameWeights();
+  if (ranks_.leads()) WriteModel(host_->output_directory, description, *model_);
   const bool numbers = settings_.task == Task::kRegression;
   if (!numbers) reporter_.Metric("best_val_accuracy", epochs_done, info_.best_val_accuracy);
   if (settings_.task != Task::kClassification && info_.best_epoch > 0)
     reporter_.Metric("best_val_loss", epochs_done, info_.best_val_loss);
   reporter_.Metric("best_epoch", epochs_done, static_cast<double>(info_.best_epoch));
+  bad_train_.merge(AllBad(*train_));
+  bad_validation_.merge(AllBad(*validation_));
   if (const size_t bad = bad_train_.size() + bad_validation_.size(); bad > 0) {
     reporter_.Metric("bad_images", epochs_done, static_cast<double>(bad));
   }
@@ -310,6 +319,7 @@ void Trainer::TellResults(int64_t epochs_done, const report::TrainingReport &run
 
 // Whatever goes wrong here is told: the run itself is not worse for it.
 void Trainer::LeaveReport(report::Ending ending, const std::string &message, std::optional<int64_t> epochs_done) const {
+  if (!ranks_.leads()) return;
   try {
     const report::TrainingReport run = DescribeRun(
         {&settings_, &info_, train_.get(), validation_.get(), &best_verdicts_, &best_answers_, &times_, device_.str()},

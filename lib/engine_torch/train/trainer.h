@@ -7,6 +7,9 @@
 // their order are the same. With model.cache_features the backbone is in evaluation mode, and its features of the
 // training images are kept too (train/feature_bank.h).
 //
+// With several ranks each has its part of the images; what the ranks decide they decide together (parallel/ranks.h), so
+// that all are at the same step, and the first one writes and reports.
+//
 // Thread rule: one thread.
 #pragma once
 
@@ -18,6 +21,7 @@
 #include <vector>
 
 #include "engine_torch/models/classifier.h"
+#include "engine_torch/parallel/ranks.h"
 #include "engine_torch/train/answers.h"
 #include "engine_torch/train/checkpoint.h"
 #include "engine_torch/train/dataset.h"
@@ -86,6 +90,22 @@ class Trainer {
   void TellResults(int64_t epochs_done, const report::TrainingReport &run) const;
   CheckpointInfo NewInfo() const;
 
+  // trainer_ranks.cc: what ranks do together; of one process, nothing
+  void MeetRanks();
+  void CheckSameData() const;
+  void CheckSamePosition() const;
+  void CheckSameWeights() const;
+  void ShareBuffers() const;
+  // What the host of any rank wants.
+  StopRequest Wanted() const;
+  void AddUp(Totals *totals);
+  // Bad images that any rank met.
+  std::set<size_t> AllBad(const Dataset &dataset) const;
+  template <typename Value>
+  std::vector<Value> PartOf(std::vector<Value> order, bool padded) const {
+    return PartOfRank(std::move(order), ranks_.rank(), ranks_.count(), padded);
+  }
+
   // trainer_epoch.cc: the epochs
   enum class EpochEnd { kGoOn, kLast, kStopped, kAgain };
   EpochEnd RunEpoch(int64_t epoch);
@@ -103,7 +123,7 @@ class Trainer {
   // False: nothing was written, for the state is not finite.
   bool WriteCheckpoint(const Totals &totals);
   // Ends this process' part of the job; another one goes on from the last checkpoint.
-  [[noreturn]] void Leave(bool checkpoint_written) const;
+  [[noreturn]] void Leave(bool checkpoint_written);
   void GoBack();
   bool IsFinite() const;
   void NoteBadImages(const Dataset &dataset, const char *which, std::set<size_t> *known) const;
@@ -130,6 +150,7 @@ class Trainer {
   const ty_engine_host *host_;
   bool own_libtorch_;
   Reporter reporter_;
+  Ranks ranks_;
   c10::Device device_;
   std::shared_ptr<MemoryBudget> budget_;
   std::unique_ptr<Dataset> train_;

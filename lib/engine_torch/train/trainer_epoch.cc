@@ -30,7 +30,8 @@ double Trainer::SecondsSince(int64_t start_ms) {
 }
 
 int64_t Trainer::StepsPerEpoch() const {
-  return (static_cast<int64_t>(train_->size()) + settings_.batch_size - 1) / settings_.batch_size;
+  const int64_t images = (static_cast<int64_t>(train_->size()) + ranks_.count() - 1) / ranks_.count();  // of each rank
+  return (images + settings_.batch_size - 1) / settings_.batch_size;
 }
 
 StepRates Trainer::RatesAt(int64_t epoch, int64_t step) const {
@@ -79,10 +80,11 @@ Trainer::EpochEnd Trainer::RunEpoch(int64_t epoch) {
   info_.step = 0;
   const bool wait_over = HasWaitedEnough(epoch);
   const bool due = settings_.checkpoint_every_epochs > 0 && epoch % settings_.checkpoint_every_epochs == 0;
-  const bool leave = reporter_.Wanted() == StopRequest::kLeave;
+  const StopRequest request = Wanted();
+  const bool leave = request == StopRequest::kLeave;
   const bool written = (due || leave) && WriteCheckpoint({});
   if (leave) Leave(written);
-  if (reporter_.Wanted() == StopRequest::kFinish) return EpochEnd::kStopped;
+  if (request == StopRequest::kFinish) return EpochEnd::kStopped;
   if (wait_over && epoch < settings_.epochs) {
     reporter_.Log(LogLevel::kInfo, "no better epoch than " + std::to_string(info_.best_epoch) + " in " +
                                        std::to_string(settings_.early_stop_epochs) +
@@ -135,7 +137,8 @@ void Trainer::EnqueueTraining(int64_t epoch, int64_t first_step) {
   pass.epoch = static_cast<uint32_t>(epoch);
   pass.order = sampler_->Order(pass.epoch);
   // Of the whole epoch, also where a part of it was done before.
-  if (sampler_->repeats()) pass.repeats = Sampler::RepeatsIn(pass.order, train_->size());
+  if (sampler_->repeats()) pass.repeats = PartOf(Sampler::RepeatsIn(pass.order, train_->size()), /*padded=*/true);
+  pass.order = PartOf(std::move(pass.order), /*padded=*/true);
   const auto done = std::min(pass.order.size(), static_cast<size_t>(first_step * settings_.batch_size));
   pass.order.erase(pass.order.begin(), pass.order.begin() + static_cast<std::ptrdiff_t>(done));
   if (!pass.repeats.empty())
@@ -203,7 +206,8 @@ Trainer::PhaseEnd Trainer::TrainPhase(int64_t epoch, Totals *totals) {
     for (const int64_t count : chunk->batches) {
       ++step;
       ++info_.global_step;
-      if (count > 0) TrainStep(epoch, step, inputs.narrow(0, first, count), targets.narrow(0, first, count));
+      if (count > 0 || ranks_.several())
+        TrainStep(epoch, step, inputs.narrow(0, first, count), targets.narrow(0, first, count));
       first += count;
       end = AfterStep(epoch, step, start, totals);
       if (end != PhaseEnd::kDone) break;
@@ -214,10 +218,10 @@ Trainer::PhaseEnd Trainer::TrainPhase(int64_t epoch, Totals *totals) {
   info_.loss_sum = 0;
   info_.correct = info_.images = 0;
   if (totals->images == 0 && end == PhaseEnd::kDone) {
-    const auto bad = train_->bad();
-    if (bad.size() == train_->size()) {
-      throw WithCode(Error::Corrupt("none of the " + std::to_string(bad.size()) +
-                                    " training images can be read; the first: " + bad.begin()->second),
+    if (AllBad(*train_).size() == train_->size()) {
+      const auto bad = train_->bad();
+      throw WithCode(Error::Corrupt("none of the " + std::to_string(train_->size()) + " training images can be read" +
+                                    (bad.empty() ? "" : "; the first: " + bad.begin()->second)),
                      "data");
     }
     FailNan(epoch, step, settings_.batch_size, std::nan(""));
@@ -227,14 +231,15 @@ Trainer::PhaseEnd Trainer::TrainPhase(int64_t epoch, Totals *totals) {
 
 void Trainer::TrainStep(int64_t epoch, int64_t step, const at::Tensor &inputs, const at::Tensor &targets) {
   const Learner::Outcome outcome =
-      learner_->Step(inputs, targets, RatesAt(epoch, step), StepSeed(settings_.seed, epoch, step));
+      learner_->Step(inputs, targets, RatesAt(epoch, step), StepSeed(settings_.seed, epoch, step, ranks_.rank()));
+  if (outcome.images == 0) return;
   if (outcome.overflowed && learner_->scaler().state().skipped == 1) {
     reporter_.Log(LogLevel::kInfo, "a gradient is beyond fp16 in epoch " + std::to_string(epoch) + ", step " +
                                        std::to_string(step) +
                                        ": such steps are left out and halve the loss's scale (usual at the start)");
   }
   if (!outcome.skipped) {
-    pending_.push_back({step, targets.size(0), outcome});
+    pending_.push_back({step, outcome.images, outcome});
   } else if (info_.skipped_steps++ == 0) {
     reporter_.Log(LogLevel::kWarning, "the loss is not a finite number in epoch " + std::to_string(epoch) + ", step " +
                                           std::to_string(step) +
@@ -246,10 +251,11 @@ void Trainer::TrainStep(int64_t epoch, int64_t step, const at::Tensor &inputs, c
 Trainer::PhaseEnd Trainer::AfterStep(int64_t epoch, int64_t step, int64_t start_ms, Totals *totals) {
   const bool save =
       settings_.checkpoint_every_steps > 0 && step % settings_.checkpoint_every_steps == 0 && step < StepsPerEpoch();
-  const StopRequest request = reporter_.Wanted();
+  const StopRequest request = Wanted();
   const bool leave = request == StopRequest::kLeave;
-  // On a GPU, reading a value waits for all that was started before: done once in a while only.
-  const bool read = device_.is_cpu() || save || leave || reporter_.ProgressDue() ||
+  // On a GPU, reading a value waits for all that was started before: done once in a while only. Ranks read at the same
+  // steps: what they find there may send all of them back.
+  const bool read = device_.is_cpu() || save || leave || (reporter_.ProgressDue() && !ranks_.several()) ||
                     static_cast<int64_t>(pending_.size()) >= settings_.log_every_steps;
   if (read && !ReadSteps(epoch, totals)) return PhaseEnd::kNotFinite;
   if (reporter_.ProgressDue()) {
@@ -320,6 +326,7 @@ bool Trainer::IsFinite() const {
 
 // At info_'s epoch and step. `totals`: of the steps done in the epoch.
 bool Trainer::WriteCheckpoint(const Totals &totals) {
+  ShareBuffers();
   // With weights that are none there is nothing to go on from; the next loss says so.
   if (!IsFinite()) return false;
   rollbacks_ = 0;
@@ -327,7 +334,7 @@ bool Trainer::WriteCheckpoint(const Totals &totals) {
   info_.correct = totals.correct;
   info_.images = totals.images;
   info_.bad_images.clear();
-  for (const auto &[index, reason] : train_->bad()) info_.bad_images.push_back(static_cast<int64_t>(index));
+  for (const size_t index : AllBad(*train_)) info_.bad_images.push_back(static_cast<int64_t>(index));
   info_.plateau = schedule_->plateau();
   info_.scaler = learner_->scaler().state();
   CheckpointState state;
@@ -337,13 +344,15 @@ bool Trainer::WriteCheckpoint(const Totals &totals) {
   const bool current = info_.step == 0 && info_.best_epoch == info_.epoch && settings_.ema_decay == 0;
   if (!current) state.best = best_;
   const int64_t start = MonotonicMs();
-  checkpoints_.Write(info_, state);
+  if (ranks_.leads()) checkpoints_.Write(info_, state);
+  ranks_.Barrier();  // who goes on, or goes back to it, finds it whole
   times_.checkpoints += SecondsSince(start);
   return true;
 }
 
 // The host wants the place.
-void Trainer::Leave(bool checkpoint_written) const {
+void Trainer::Leave(bool checkpoint_written) {
+  ranks_.Close();
   throw Error(Status::kCanceled,
               "left after epoch " + std::to_string(info_.epoch) + " and " + std::to_string(info_.step) + " steps, " +
                   (checkpoint_written ? "with a checkpoint to go on from"
@@ -364,10 +373,10 @@ void Trainer::NoteBadImages(const Dataset &dataset, const char *which, std::set<
   for (const auto &[index, reason] : bad) {
     if (!known->insert(index).second) continue;
     if (known->size() <= kNamedBadImages) {
-      reporter_.Log(LogLevel::kWarning, "left out a " + std::string(which) + " image: " + reason);
+      reporter_.LogOwn(LogLevel::kWarning, "left out a " + std::string(which) + " image: " + reason);
     } else if (known->size() == kNamedBadImages + 1) {
-      reporter_.Log(LogLevel::kWarning,
-                    "more " + std::string(which) + " images cannot be read; they are counted in the metric bad_images");
+      reporter_.LogOwn(LogLevel::kWarning, "more " + std::string(which) +
+                                               " images cannot be read; they are counted in the metric bad_images");
     }
   }
 }

@@ -16,6 +16,7 @@ std::optional<Trainer::Totals> Trainer::Evaluate(int64_t epoch, bool last) {
   const int64_t start = MonotonicMs();
   const c10::NoGradGuard no_grad;
   const Autocast autocast(settings_.precision, device_.type());
+  ShareBuffers();
   model_->eval();
   Totals totals;
   if (settings_.task == Task::kClassification) {
@@ -31,6 +32,7 @@ std::optional<Trainer::Totals> Trainer::Evaluate(int64_t epoch, bool last) {
   } else if (!EvaluateImages(epoch, start, &totals)) {
     return std::nullopt;
   }
+  AddUp(&totals);
   totals.seconds = SecondsSince(start);
   if (totals.images == 0) {
     const auto bad = validation_->bad();
@@ -51,7 +53,7 @@ void Trainer::EnqueueValidation() {
   Pass pass;
   pass.pin = device_.is_cuda();
   pass.dataset = validation_.get();
-  pass.order = SequentialOrder(validation_->size());
+  pass.order = PartOf(SequentialOrder(validation_->size()), /*padded=*/false);
   pass.batch_size = ValidationBatch();
   if (compute_in_workers_) {
     pass.stage = [model = model_, pure = pure_, precision = settings_.precision](const at::Tensor &images) {
@@ -64,7 +66,9 @@ void Trainer::EnqueueValidation() {
 
 // False: the host wants the place.
 bool Trainer::EvaluateImages(int64_t epoch, int64_t start_ms, Totals *totals) {
-  const int64_t steps = (static_cast<int64_t>(validation_->size()) + ValidationBatch() - 1) / ValidationBatch();
+  // The first rank has the most; the others look for requests as often.
+  const int64_t images = (static_cast<int64_t>(validation_->size()) + ranks_.count() - 1) / ranks_.count();
+  const int64_t steps = (images + ValidationBatch() - 1) / ValidationBatch();
   bool keep = pure_;
   int64_t step = 0;
   while (std::unique_ptr<Chunk> chunk = loader_->Next()) {
@@ -72,7 +76,7 @@ bool Trainer::EvaluateImages(int64_t epoch, int64_t start_ms, Totals *totals) {
     chunk->inputs = chunk->inputs.to(device_, /*non_blocking=*/true);
     chunk->targets = chunk->targets.to(device_, /*non_blocking=*/true);
     if (pure_ && !compute_in_workers_ && chunk->inputs.size(0) > 0) chunk->inputs = model_->features(chunk->inputs);
-    if (reporter_.Wanted() == StopRequest::kLeave) return false;
+    if (Wanted() == StopRequest::kLeave) return false;
     EvaluateChunk(*chunk, pure_ || compute_in_workers_, totals);
     totals->seconds = SecondsSince(start_ms);
     ++step;
@@ -80,6 +84,10 @@ bool Trainer::EvaluateImages(int64_t epoch, int64_t start_ms, Totals *totals) {
     keep = keep && chunk->inputs.is_cpu() && budget_->Take(chunk->inputs.nbytes());
     if (keep) validation_features_.push_back(std::move(*chunk));
   }
+  for (; ranks_.several() && step < steps; ++step) {
+    if (Wanted() == StopRequest::kLeave) return false;
+  }
+  keep = !ranks_.Any(!keep);
   validation_kept_ = keep;
   if (!keep) validation_features_.clear();
   return true;

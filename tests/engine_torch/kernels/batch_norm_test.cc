@@ -26,7 +26,7 @@ class BatchNormTest : public testing::TestWithParam<Case> {
                                       bool fast) {
     at::manual_seed(5);
     const int64_t channels = input.size(1);
-    torch::nn::BatchNorm2d norm(channels);
+    BatchNorm2d norm(channels);
     norm->weight.set_data(at::randn({channels}));
     norm->bias.set_data(at::randn({channels}));
     at::Tensor output;

@@ -151,6 +151,7 @@ struct TrainRun {
   std::vector<std::string> log;
   std::function<bool()> stop = [] { return false; };
   std::function<bool()> leave = [] { return false; };
+  int32_t world_size = 1;
   Answer answer;
 
   void Train(const Json &config, const std::string &output, const std::string &checkpoints,
@@ -162,7 +163,7 @@ struct TrainRun {
     host.output_directory = output.c_str();
     host.checkpoint_directory = checkpoints.c_str();
     host.weights_path = weights.c_str();
-    host.world_size = 1;
+    host.world_size = world_size;
     host.metric = [](void *user, const char *name, int64_t step, double value) {
       static_cast<TrainRun *>(user)->metrics[name][step] = value;
     };

@@ -1,0 +1,125 @@
+#include <ATen/Functions.h>
+
+#include <utility>
+
+#include "engine_torch/train/device.h"
+#include "engine_torch/train/trainer.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/hash.h"
+
+namespace trainyard {
+namespace {
+
+// What a rank wants, the stronger the larger.
+constexpr int64_t kFinish = 1;
+constexpr int64_t kLeave = 2;
+
+uint32_t ChecksumOf(const image::ImageFolder &folder, uint32_t crc) {
+  const auto add = [&](const std::string &text) { crc = Crc32(text.c_str(), text.size() + 1, crc); };
+  for (const std::string &name : folder.classes) add(name);
+  for (const image::Sample &sample : folder.samples) {
+    add(std::to_string(sample.label) + "/" + BaseName(sample.path));
+    crc = Crc32(&sample.value, sizeof sample.value, crc);
+    crc = Crc32(sample.labels.data(), sample.labels.size() * sizeof(int32_t), crc);
+  }
+  return crc;
+}
+
+}  // namespace
+
+void Trainer::MeetRanks() {
+  ranks_ = Ranks::Open(host_->rank, host_->world_size);
+  device_ = ChooseDevice(ranks_.several() && settings_.device == "auto" ? "cpu" : settings_.device);
+  if (!ranks_.several()) return;
+  if (!device_.is_cpu()) {
+    throw Error(Status::kUnsupported,
+                "several ranks train on CPUs: set device to cpu, or train with one process on " + device_.str(),
+                {{"code", "settings"}});
+  }
+  reporter_.Log(LogLevel::kInfo, std::to_string(ranks_.count()) + " ranks, " +
+                                     std::to_string(ranks_.on_this_machine()) + " of them on this machine, by " +
+                                     ranks_.name() + ": a step has " + std::to_string(settings_.batch_size) +
+                                     " images on each");
+}
+
+// Ranks with other images would train something that nobody asked for.
+void Trainer::CheckSameData() const {
+  if (!ranks_.several()) return;
+  const uint32_t crc = ChecksumOf(validation_->folder(), ChecksumOf(train_->folder(), 0));
+  if (ranks_.Same(crc)) return;
+  throw Error(Status::kInvalidState,
+              "the ranks do not see the same images: this one has " + std::to_string(train_->size()) + " and " +
+                  std::to_string(validation_->size()) + " in '" + train_->folder().root + "' and '" +
+                  validation_->folder().root + "'; the data must be the same on all hosts",
+              {{"code", "data"}});
+}
+
+void Trainer::CheckSamePosition() const {
+  if (!ranks_.several() || ranks_.Same(info_.epoch * StepsPerEpoch() + info_.step)) return;
+  throw Error(Status::kInvalidState,
+              "the ranks do not find the same checkpoint in '" + std::string(host_->checkpoint_directory) +
+                  "' (this one is after epoch " + std::to_string(info_.epoch) +
+                  "): the workspace must be on a file system that all hosts share",
+              {{"code", "checkpoint"}});
+}
+
+// After all, it is what the ranks are for.
+void Trainer::CheckSameWeights() const {
+  if (!ranks_.several()) return;
+  const uint32_t crc = trainyard::ChecksumOf(model_->parameters());
+  if (!ranks_.Same(crc)) throw Error::Internal("the ranks ended with different weights");
+  reporter_.Log(LogLevel::kInfo, "all " + std::to_string(ranks_.count()) + " ranks have the same weights");
+}
+
+// Batch norm statistics, where each rank has its own, are the first one's: before they are used or kept.
+void Trainer::ShareBuffers() const {
+  ranks_.Share(model_->buffers());
+}
+
+StopRequest Trainer::Wanted() const {
+  const StopRequest own = reporter_.Wanted();
+  const int64_t most = ranks_.Max(own == StopRequest::kLeave ? kLeave : own == StopRequest::kFinish ? kFinish : 0);
+  return most == kLeave ? StopRequest::kLeave : most == kFinish ? StopRequest::kFinish : StopRequest::kNone;
+}
+
+// Of an evaluation: each image was one rank's, whose verdict the others get.
+void Trainer::AddUp(Totals *totals) {
+  if (!ranks_.several()) return;
+  std::vector<double> sums = {totals->loss, static_cast<double>(totals->correct), static_cast<double>(totals->images)};
+  ranks_.Sum(&sums);
+  totals->loss = sums[0];
+  totals->correct = static_cast<int64_t>(sums[1]);
+  totals->images = static_cast<int64_t>(sums[2]);
+  if (settings_.task != Task::kClassification) {
+    answers_.AddUp([this](std::vector<double> *rows) { ranks_.Sum(rows); });
+    return;
+  }
+  std::vector<double> rows;
+  for (const Verdict &verdict : verdicts_) {
+    const bool asked = verdict.predicted >= 0;
+    rows.push_back(asked ? static_cast<double>(verdict.predicted + 1) : 0);
+    rows.push_back(asked ? static_cast<double>(verdict.better_classes) : 0);
+    rows.push_back(asked ? verdict.probability : 0);
+  }
+  ranks_.Sum(&rows);
+  for (size_t i = 0; i < verdicts_.size(); ++i) {
+    verdicts_[i] = {static_cast<int64_t>(rows[3 * i]) - 1, static_cast<int64_t>(rows[3 * i + 1]), rows[3 * i + 2]};
+  }
+}
+
+std::set<size_t> Trainer::AllBad(const Dataset &dataset) const {
+  std::set<size_t> all;
+  std::vector<double> bad(ranks_.several() ? dataset.size() : 0);
+  for (const auto &[index, reason] : dataset.bad()) {
+    all.insert(index);
+    if (!bad.empty()) bad[index] = 1;
+  }
+  ranks_.Sum(&bad);
+  for (size_t i = 0; i < bad.size(); ++i) {
+    if (bad[i] > 0) all.insert(i);
+  }
+  return all;
+}
+
+}  // namespace trainyard
