@@ -81,6 +81,7 @@ bool IsSha256Hex(std::string_view text) {
 }
 
 uint32_t Crc32(const void *data, size_t size, uint32_t start) {
+  if (size == 0) return start;  // of a null pointer zlib would begin anew
   return static_cast<uint32_t>(crc32_z(start, static_cast<const Bytef *>(data), size));
 }
 

@@ -86,6 +86,7 @@ TEST(Hash, KnownAnswers) {
   EXPECT_EQ(Sha256Hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(Crc32("123456789", 9), 0xCBF43926u);
   EXPECT_EQ(Crc32("6789", 4, Crc32("12345", 5)), 0xCBF43926u);
+  EXPECT_EQ(Crc32(nullptr, 0, 0xCBF43926u), 0xCBF43926u) << "nothing to add";
   TempDir directory;
   WriteFileAtomic(directory.path() + "/a", "abc");
   uint64_t size = 0;
