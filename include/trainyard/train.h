@@ -187,8 +187,8 @@ TY_API void ty_train_config_free(ty_train_config *config) TY_NOEXCEPT;
  *
  * Settings that it uses: model.*, train.batch_size (not looked at: a step takes what it is given),
  * train.micro_batch_size, train.precision, train.cuda_graphs, train.deterministic, train.seed, train.clip_*,
- * train.ema_decay, train.steps_per_epoch, train.epochs (the length of schedules), loss.*, optimizer.*, schedule.*,
- * device, and train.nan_policy skip.
+ * train.fast_kernels, train.ema_decay, train.steps_per_epoch, train.epochs (the length of schedules), loss.*,
+ * optimizer.*, schedule.*, device, threads, and train.nan_policy skip.
  *
  * train.precision tf32 and train.deterministic are LibTorch's process-wide settings: those of the trainer that was made
  * last count, and where the program has loaded LibTorch itself they are refused (TY_ERR_INVALID_STATE).

@@ -88,6 +88,7 @@ class Setup {
     }
     settings_.cuda_graphs = options.Text("graphs", "auto") == "off" ? CudaGraphs::kOff : CudaGraphs::kAuto;
     settings_.deterministic = options.Number("deterministic", 0) != 0;
+    settings_.fast_kernels = false;  // on a CPU: LibTorch's, as the peer has them
     settings_.optimizer.momentum = 0.9;
     SetNumerics(settings_, device_, /*own_libtorch=*/true);
     if (device_.is_cpu()) InstallCachingAllocator();

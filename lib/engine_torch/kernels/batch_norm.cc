@@ -80,7 +80,8 @@ Line LineOf(const at::Tensor &input, const BatchNormTerms &terms, const at::Tens
   for (int64_t c = 0; c < channels; ++c) {
     const double shifted = moments[static_cast<size_t>(c)] / rows;
     const double mean = static_cast<double>(from[c]) + shifted;
-    const double var = std::max(0.0, moments[static_cast<size_t>(channels + c)] / rows - shifted * shifted);
+    const double exact = moments[static_cast<size_t>(channels + c)] / rows - shifted * shifted;
+    const double var = exact < 0 ? 0 : exact;  // std::max would hide a NaN
     const double deviation = 1 / std::sqrt(var + terms.eps);
     MutableData(deviations)[c] = static_cast<float>(deviation);
     scale[c] = static_cast<float>(static_cast<double>(Data(terms.weight)[c]) * deviation);

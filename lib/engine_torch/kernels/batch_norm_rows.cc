@@ -17,19 +17,23 @@ namespace {
 // Rows that are summed in float before they go to the totals.
 constexpr int64_t kRows = 64;
 
+// Each lets a NaN through, as PyTorch's do: it must get to the loss, where it is noticed.
 struct None {
   TY_INLINE static float Value(float z) { return z; }
   TY_INLINE static float Gradient(float, float dy) { return dy; }
 };
 struct ReLU {
-  TY_INLINE static float Value(float z) { return z > 0.0F ? z : 0.0F; }
-  TY_INLINE static float Gradient(float z, float dy) { return z > 0.0F ? dy : 0.0F; }
+  TY_INLINE static float Value(float z) { return z <= 0.0F ? 0.0F : z; }
+  TY_INLINE static float Gradient(float z, float dy) { return z <= 0.0F ? 0.0F : dy; }
 };
 struct ReLU6 {
-  TY_INLINE static float Value(float z) { return z > 0.0F ? (z < 6.0F ? z : 6.0F) : 0.0F; }
+  TY_INLINE static float Value(float z) {
+    const float below = z >= 6.0F ? 6.0F : z;
+    return z <= 0.0F ? 0.0F : below;
+  }
   TY_INLINE static float Gradient(float z, float dy) {
-    const float above = z > 0.0F ? dy : 0.0F;
-    return z < 6.0F ? above : 0.0F;
+    const float above = z <= 0.0F ? 0.0F : dy;
+    return z >= 6.0F ? 0.0F : above;
   }
 };
 struct Hardswish {
@@ -39,8 +43,8 @@ struct Hardswish {
   }
   TY_INLINE static float Gradient(float z, float dy) {
     const float inside = dy * (z * (1.0F / 3.0F) + 0.5F);
-    const float above = z > -3.0F ? inside : 0.0F;
-    return z < 3.0F ? above : dy;
+    const float above = z <= -3.0F ? 0.0F : inside;
+    return z >= 3.0F ? dy : above;
   }
 };
 
@@ -147,7 +151,7 @@ TY_CLONES void AddGradients(const float *gradient, const float *input, const flo
             float *const g_before = before + row * channels;
 #pragma GCC ivdep
             for (int64_t c = 0; c < channels; ++c) {
-              const float g = y[c] > 0.0F ? dy[c] : 0.0F;
+              const float g = y[c] <= 0.0F ? 0.0F : dy[c];
               g_before[c] = g;
               sum[c] += g;
               product[c] += g * (x[c] - mean[c]);

@@ -30,7 +30,10 @@ Moments MomentsOfAll(const at::Tensor &input, at::ScalarType type, Collective *c
     at::Tensor row = rows[collective->rank()];
     std::vector<int64_t> others = {0};
     for (int64_t i = 2; i < input.dim(); ++i) others.push_back(i);
-    const auto [variance, mean] = at::var_mean(input, at::IntArrayRef(others), /*correction=*/at::Scalar(0));
+    // Of bf16 and fp16 in float, as LibTorch's own.
+    const bool low = input.scalar_type() == at::kHalf || input.scalar_type() == at::kBFloat16;
+    const auto [variance, mean] =
+        at::var_mean(low ? input.to(at::kFloat) : input, at::IntArrayRef(others), /*correction=*/at::Scalar(0));
     row[0].fill_(static_cast<double>(values));
     row.narrow(0, 1, channels).copy_(mean);
     row.narrow(0, 1 + channels, channels).copy_(variance);

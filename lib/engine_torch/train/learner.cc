@@ -231,6 +231,7 @@ Learner::Outcome Learner::Step(const at::Tensor &inputs, const at::Tensor &targe
       changing_ = false;
       if (draws_) at::manual_seed(seed);
       const std::optional<Outcome> repeated = GraphStep(inputs, targets, rates);
+      if (!repeated) changing_ = false;  // a recording that failed has changed nothing
       Outcome outcome = repeated ? *repeated : EagerStep(inputs, targets, whole[0], rates);
       outcome.images = static_cast<int64_t>(whole[1]);
       if (!outcome.skipped && !outcome.overflowed) average_.Update();

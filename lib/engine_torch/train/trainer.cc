@@ -31,9 +31,9 @@ constexpr char kReportFile[] = "report.html";
 uint64_t CacheBudget(PixelCache cache, int ranks) {
   switch (cache) {
     case PixelCache::kAuto:
+    case PixelCache::kGpu:  // what does not fit on the GPU
       return AvailableMemory() / 4 / static_cast<uint64_t>(ranks);
     case PixelCache::kMemory:
-    case PixelCache::kGpu:  // what stays on the host
       return std::numeric_limits<uint64_t>::max();
     case PixelCache::kNone:
       return 0;
@@ -145,7 +145,9 @@ void Trainer::FillDevice() {
     device_images_ = std::move(images);
   } else {
     reporter_.Log(LogLevel::kWarning,
-                  "the training images do not fit into the GPU's memory: they are kept in the host's (data.cache gpu)");
+                  "the training images do not fit into the GPU's memory, or the host's on the way: they stay in the "
+                  "host's as far as "
+                  "it goes (data.cache gpu)");
   }
 }
 

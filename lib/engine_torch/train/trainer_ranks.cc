@@ -21,6 +21,7 @@ uint32_t ChecksumOf(const image::ImageFolder &folder, uint32_t crc) {
   for (const image::Sample &sample : folder.samples) {
     add(std::to_string(sample.label) + "/" + BaseName(sample.path));
     crc = Crc32(&sample.value, sizeof sample.value, crc);
+    crc = Crc32(&sample.weight, sizeof sample.weight, crc);
     crc = Crc32(sample.labels.data(), sample.labels.size() * sizeof(int32_t), crc);
   }
   return crc;
@@ -101,10 +102,12 @@ void Trainer::AddUp(Totals *totals) {
     rows.push_back(asked ? static_cast<double>(verdict.predicted + 1) : 0);
     rows.push_back(asked ? static_cast<double>(verdict.better_classes) : 0);
     rows.push_back(asked ? verdict.probability : 0);
+    rows.push_back(asked ? verdict.log_odds : 0);
   }
   ranks_.Sum(&rows);
   for (size_t i = 0; i < verdicts_.size(); ++i) {
-    verdicts_[i] = {static_cast<int64_t>(rows[3 * i]) - 1, static_cast<int64_t>(rows[3 * i + 1]), rows[3 * i + 2]};
+    verdicts_[i] = {static_cast<int64_t>(rows[4 * i]) - 1, static_cast<int64_t>(rows[4 * i + 1]), rows[4 * i + 2],
+                    rows[4 * i + 3]};
   }
 }
 

@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <limits>
+
 #include "engine_torch/kernels/compare.h"
 #include "engine_torch/kernels/fast_kernels.h"
 #include "engine_torch/models/layers.h"
@@ -71,6 +73,25 @@ TEST_F(BatchNormTest, IsExactFarFromZero) {
   const std::vector<at::Tensor> ours = Step(input, {}, Activation::kReLU, true);
   EXPECT_LE(Difference(ours[5].to(at::kDouble) * 10 - 9, var), 1e-3);  // running_var after one step of momentum 0.1
   EXPECT_LE(Difference(ours[4].to(at::kDouble) * 10, exact.mean(at::IntArrayRef{0, 2, 3})), 1e-6);
+}
+
+// One that is swallowed would let a training go on with weights that are none.
+TEST_F(BatchNormTest, LetsNanThrough) {
+  for (const Activation activation :
+       {Activation::kNone, Activation::kReLU, Activation::kReLU6, Activation::kHardswish}) {
+    at::Tensor images = at::randn({4, 16, 6, 6}).contiguous(at::MemoryFormat::ChannelsLast);
+    images.index_put_({0, 3, 2, 2}, std::numeric_limits<float>::quiet_NaN());
+    const at::Tensor residual = activation == Activation::kReLU ? Images(images.sizes()) : at::Tensor();
+    const std::vector<at::Tensor> results = Step(images.requires_grad_(), residual, activation, true);
+    for (const size_t result : {0, 1, 2}) {
+      EXPECT_TRUE(results[result].isnan().any().item<bool>()) << "gradient " << result;
+    }
+    const size_t output = residual.defined() ? 4 : 3;
+    EXPECT_TRUE(results[output].select(1, 3).isnan().all().item<bool>());
+    EXPECT_TRUE(results[output + 1][3].isnan().item<bool>()) << "the running mean";
+    EXPECT_TRUE(results[output + 2][3].isnan().item<bool>()) << "the running variance";
+    EXPECT_FALSE(results[output].select(1, 4).isnan().any().item<bool>()) << "another channel";
+  }
 }
 
 TEST_F(BatchNormTest, GivesTheSameTwice) {

@@ -36,6 +36,7 @@ TEST(RegistryTest, EveryModelRunsAndNamesItsHead) {
   const torch::NoGradGuard no_grad;
   for (const Architecture &architecture : Architectures()) {
     SCOPED_TRACE(architecture.name);
+    torch::manual_seed(1);
     const std::shared_ptr<ImageClassifier> model = MakeModel(architecture.name, 5);
     RandomiseHead(model.get());
     model->eval();
@@ -57,7 +58,8 @@ TEST(RegistryTest, EveryModelRunsAndNamesItsHead) {
       if (parameter.dim() == 4) parameter.set_data(parameter.contiguous(torch::MemoryFormat::ChannelsLast));
     }
     const torch::Tensor other = model->forward(images.contiguous(torch::MemoryFormat::ChannelsLast));
-    EXPECT_TRUE(torch::allclose(other, logits, 1e-4, 1e-5)) << (other - logits).abs().max();
+    // Sums in another order: the error goes with the largest logit, not with each.
+    EXPECT_LE((other - logits).abs().max().item<double>(), 1e-4 * logits.abs().max().item<double>());
   }
 }
 

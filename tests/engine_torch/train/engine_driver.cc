@@ -5,7 +5,8 @@
 //
 // Started by mpirun it is one of several ranks; all have the same output directory. SIGTERM asks it to make room. Log
 // lines go to standard error; one JSON line at the end to standard output, of rank 0 alone:
-// {"epoch_seconds":[...],"best_val_accuracy":x,"val_accuracy":[...],"train_loss":[...],"val_loss":[...]}.
+// {"epoch_seconds":[...],"best_val_accuracy":x,"val_accuracy":[...],"train_loss":[...],"val_loss":[...],
+// "val_roc_auc":[...]}; the last of two classes only.
 #include <dlfcn.h>
 #include <signal.h>
 
@@ -23,7 +24,7 @@ namespace {
 
 struct Record {
   std::vector<double> epoch_seconds;
-  std::vector<double> accuracy, train_loss, val_loss;
+  std::vector<double> accuracy, train_loss, val_loss, roc_auc;
   double best = 0;
 };
 
@@ -34,6 +35,7 @@ void OnMetric(void *user, const char *name, int64_t /*step*/, double value) {
   if (metric == "val/accuracy") record->accuracy.push_back(value);
   if (metric == "train/loss") record->train_loss.push_back(value);
   if (metric == "val/loss") record->val_loss.push_back(value);
+  if (metric == "val/roc_auc") record->roc_auc.push_back(value);
   if (metric == "best_val_accuracy") record->best = value;
 }
 
@@ -107,8 +109,9 @@ int main(int argc, char **argv) {
   }
   if (host.rank != 0) return 0;
   std::printf(
-      "{\"epoch_seconds\":%s,\"best_val_accuracy\":%.6f,\"val_accuracy\":%s,\"train_loss\":%s,\"val_loss\":%s}\n",
+      "{\"epoch_seconds\":%s,\"best_val_accuracy\":%.6f,\"val_accuracy\":%s,\"train_loss\":%s,\"val_loss\":%s,"
+      "\"val_roc_auc\":%s}\n",
       List(record.epoch_seconds).c_str(), record.best, List(record.accuracy).c_str(), List(record.train_loss).c_str(),
-      List(record.val_loss).c_str());
+      List(record.val_loss).c_str(), List(record.roc_auc).c_str());
   return 0;
 }

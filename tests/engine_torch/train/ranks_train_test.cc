@@ -70,6 +70,22 @@ TEST_F(RanksTrainTest, HaveTheLossesOfOneProcessWithTheDoubledBatch) {
   ExpectSame(Changed(config, {{"train.batch_size", 2}}), Changed(config, {{"train.batch_size", 4}}), 1e-5);
 }
 
+TEST_F(RanksTrainTest, TellTheAreaUnderTheCurveOfAllTheirImages) {
+  const std::string data = At("of two classes");
+  MakeImages(data, 4, 4);
+  for (const char *part : {"train", "val"}) RemoveTree(JoinPath(JoinPath(data, part), "red"));
+  const Json config = Changed(Config(data), {{"model.architecture", "resnet18"},
+                                             {"model.mode", "feature"},
+                                             {"model.cache_features", 1},
+                                             {"train.epochs", 1}});
+  const Result result = TrainOnTwo("two", Changed(config, {{"train.batch_size", 2}}));
+  ASSERT_EQ(result.status, 0) << result.log;
+  const TrainRun alone = Run("one", Changed(config, {{"train.batch_size", 4}}));
+  ASSERT_TRUE(alone.answer.ok()) << alone.answer.message;
+  EXPECT_EQ(result.json.Get("val_roc_auc").AsDoubleList(), Values(alone, "val/roc_auc"));
+  EXPECT_NE(Values(alone, "val/roc_auc").at(0), 0.5) << "which is what ties would give, too";
+}
+
 TEST_F(RanksTrainTest, HaveThemWithSynchronisedBatchNormsToo) {
   // One epoch: rounding grows fast in batch norms over few values (parallel/learner_test.cc has it in double).
   const Json config = Changed(Config(data_), {{"model.architecture", "resnet18"},
