@@ -172,8 +172,9 @@ TEST_F(ContainerTest, CancelRemovesTheContainer) {
 }
 
 TEST_F(ContainerTest, SeveralNodesReachEachOther) {
+  // nc ends with its own input: of one that ends at once the caller may hear before it has sent its line.
   Job job = Shell(
-      "if [ $RANK = 0 ]; then busybox nc -l -p $MASTER_PORT; else "
+      "if [ $RANK = 0 ]; then mkfifo /tmp/open; busybox nc -l -p $MASTER_PORT <>/tmp/open; else "
       "until echo \"rank $RANK of node $NODE_RANK\" | busybox nc $MASTER_ADDR $MASTER_PORT; do sleep 0.1; done; fi",
       Image());
   job.distribution = Distribution::PyTorch(2, 2);
