@@ -11,11 +11,10 @@
 #include <map>
 #include <utility>
 
-#include "engine_torch/train/precision.h"
-#include "util/log.h"
-
 #include "engine_torch/kernels/fast_kernels.h"
 #include "engine_torch/parallel/sync_batch_norm.h"
+#include "engine_torch/train/precision.h"
+#include "util/log.h"
 
 namespace trainyard {
 namespace {
@@ -191,12 +190,11 @@ void Learner::PrepareGraph(const TrainSettings &settings) {
 std::optional<Learner::Outcome> Learner::GraphStep(const at::Tensor &inputs, const at::Tensor &targets,
                                                    const StepRates &rates) {
   if (graph_ == nullptr || !graph_->Takes(inputs, targets, rates.momentum)) return std::nullopt;
-  bool done = false;
-  const StepGraph::Result result = graph_->Step(inputs, targets, rates.lr, &done);
-  if (!done) return std::nullopt;
+  const std::optional<StepGraph::Result> result = graph_->Step(inputs, targets, rates.lr);
+  if (!result) return std::nullopt;
   Outcome outcome;
-  outcome.loss = result.loss;
-  outcome.correct = result.correct;
+  outcome.loss = result->loss;
+  outcome.correct = result->correct;
   return outcome;
 }
 

@@ -61,7 +61,7 @@ bool StepGraph::Takes(const at::Tensor &inputs, const at::Tensor &targets, doubl
   return momentum == momentum_ && SameForm(inputs, inputs_) && SameForm(targets, targets_);
 }
 
-StepGraph::Result StepGraph::Step(const at::Tensor &inputs, const at::Tensor &targets, double lr, bool *done) {
+std::optional<StepGraph::Result> StepGraph::Step(const at::Tensor &inputs, const at::Tensor &targets, double lr) {
   {
     const c10::NoGradGuard no_grad;
     inputs_.copy_(inputs, /*non_blocking=*/true);
@@ -69,7 +69,6 @@ StepGraph::Result StepGraph::Step(const at::Tensor &inputs, const at::Tensor &ta
     for (size_t i = 0; i < rates_.size(); ++i) rates_[i].fill_(lr * factors_[i]);
   }
   const auto work = [this] { result_ = work_(inputs_, targets_); };
-  *done = true;
   if (warm_ups_ < kWarmUps) {
     ++warm_ups_;
     capture_->OnSideStream(work);
@@ -82,15 +81,14 @@ StepGraph::Result StepGraph::Step(const at::Tensor &inputs, const at::Tensor &ta
     } catch (const c10::Error &error) {
       result_ = {};
       given_up_ = true;
-      *done = false;
       const std::string text = error.what_without_backtrace();
       on_giving_up_(text.substr(0, text.find('\n')));
-      return {};
+      return std::nullopt;
     }
   }
   capture_->Replay();
   // The next replay writes over them.
-  return {result_.loss.clone(), result_.correct.clone()};
+  return Result{result_.loss.clone(), result_.correct.clone()};
 }
 
 void StepGraph::Reset() {

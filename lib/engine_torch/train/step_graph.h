@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,8 +42,8 @@ class StepGraph {
   const std::vector<at::Tensor> &rates() const { return rates_; }  // float32 scalars, by group
   // Whether Step is for such a batch. The first one decides on the shape and the momentum.
   bool Takes(const at::Tensor &inputs, const at::Tensor &targets, double momentum);
-  // Nothing was done when it cannot be recorded: then `done` is false, and Takes answers false from then on.
-  Result Step(const at::Tensor &inputs, const at::Tensor &targets, double lr, bool *done);
+  // Nothing when it cannot be recorded: then nothing was done, and Takes answers false from then on.
+  std::optional<Result> Step(const at::Tensor &inputs, const at::Tensor &targets, double lr);
   // Forgets what was recorded: the model changed in a way that steps depend on.
   void Reset();
   bool is_recorded() const { return recorded_; }

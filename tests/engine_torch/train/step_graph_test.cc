@@ -146,12 +146,12 @@ TEST_F(StepGraphTest, TheFailureIsTold) {
       },
       [&](const std::string &why) { told = why; });
   const at::Tensor one = at::ones({1, 2});
-  bool done = false;
+  std::optional<StepGraph::Result> result;
   for (int64_t i = 0; i <= StepGraph::kWarmUps; ++i) {
     ASSERT_TRUE(graph.Takes(one, one, 0));
-    graph.Step(one, one, 0.1, &done);
+    result = graph.Step(one, one, 0.1);
   }
-  EXPECT_FALSE(done);
+  EXPECT_FALSE(result.has_value());
   EXPECT_THAT(told, HasSubstr("not permitted when stream is capturing"));
   EXPECT_EQ(told.find('\n'), std::string::npos);
   EXPECT_FALSE(graph.Takes(one, one, 0));
@@ -166,12 +166,11 @@ TEST_F(StepGraphTest, ResultsOutliveTheNextReplay) {
         return {sum, sum};
       },
       [](const std::string &) {});
-  bool done = false;
   std::vector<at::Tensor> results;
   for (int64_t i = 1; i <= 6; ++i) {
     const at::Tensor inputs = at::full({1, 2}, static_cast<double>(i));
     ASSERT_TRUE(graph.Takes(inputs, inputs, 0));
-    results.push_back(graph.Step(inputs, inputs, 0.1, &done).loss);
+    results.push_back(graph.Step(inputs, inputs, 0.1).value().loss);
   }
   EXPECT_EQ(results[4].item<float>(), 10);
   EXPECT_EQ(results[5].item<float>(), 12);
