@@ -12,19 +12,13 @@
 #include <vector>
 
 #include "engine_torch/kernels/batch_norm_rows.h"
+#include "engine_torch/kernels/tensor_data.h"
 
 namespace trainyard {
 namespace {
 
 // Values that are worth a thread.
 constexpr int64_t kGrain = 1 << 15;
-
-const float *Data(const at::Tensor &tensor) {
-  return tensor.const_data_ptr<float>();
-}
-float *MutableData(const at::Tensor &tensor) {
-  return tensor.mutable_data_ptr<float>();
-}
 
 int64_t Channels(const at::Tensor &images) {
   return images.size(1);
@@ -95,7 +89,7 @@ Line LineOf(const at::Tensor &input, const BatchNormTerms &terms, const at::Tens
   return line;
 }
 
-class Function : public torch::autograd::Function<Function> {
+class BatchNormFunction : public torch::autograd::Function<BatchNormFunction> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &input,
                             const at::Tensor &weight, const at::Tensor &bias, const std::optional<at::Tensor> &residual,
@@ -180,8 +174,8 @@ bool FitsBatchNorm(const at::Tensor &input, const BatchNormTerms &terms, Activat
 
 at::Tensor BatchNormActivate(const at::Tensor &input, const BatchNormTerms &terms, Activation activation,
                              const at::Tensor &residual) {
-  return Function::apply(input, terms.weight, terms.bias, residual.defined() ? std::optional(residual) : std::nullopt,
-                         terms, activation);
+  return BatchNormFunction::apply(input, terms.weight, terms.bias,
+                                  residual.defined() ? std::optional(residual) : std::nullopt, terms, activation);
 }
 
 }  // namespace trainyard

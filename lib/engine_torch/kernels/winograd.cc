@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine_torch/kernels/tensor_data.h"
 #include "engine_torch/kernels/winograd_transforms.h"
 
 namespace trainyard {
@@ -79,13 +80,6 @@ struct Tiling {
     return pixels;
   }
 };
-
-const float *Data(const at::Tensor &tensor) {
-  return tensor.const_data_ptr<float>();
-}
-float *MutableData(const at::Tensor &tensor) {
-  return tensor.mutable_data_ptr<float>();
-}
 
 at::Tensor Scratch(at::IntArrayRef shape) {
   return at::empty(shape, at::kFloat);
@@ -189,7 +183,7 @@ at::Tensor WeightGradient(const at::Tensor &input, const at::Tensor &gradient) {
   const Tiling tiling(input);
   const int64_t in = input.size(1);
   const int64_t out = gradient.size(1);
-  const at::Tensor sums = Scratch({kWindow, out, in});
+  at::Tensor sums = Scratch({kWindow, out, in});
   const float *const images = Data(input);
   const float *const from = Data(gradient);
   const std::vector<float> zeros(static_cast<size_t>(std::max(in, out)), 0.0F);
@@ -207,7 +201,7 @@ at::Tensor WeightGradient(const at::Tensor &input, const at::Tensor &gradient) {
       }
     });
     if (begin == 0) {
-      at::bmm_out(const_cast<at::Tensor &>(sums), gradients.transpose(1, 2), values);
+      at::bmm_out(sums, gradients.transpose(1, 2), values);
     } else {
       sums.baddbmm_(gradients.transpose(1, 2), values);
     }
@@ -225,7 +219,7 @@ at::Tensor WeightGradient(const at::Tensor &input, const at::Tensor &gradient) {
   return result;
 }
 
-class Function : public torch::autograd::Function<Function> {
+class WinogradFunction : public torch::autograd::Function<WinogradFunction> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &input,
                             const at::Tensor &weight, const std::optional<at::Tensor> &bias) {
@@ -275,7 +269,7 @@ bool IsWinogradWorthwhile(const at::Tensor &input, const at::Tensor &weight) {
 }
 
 at::Tensor WinogradConvolution(const at::Tensor &input, const at::Tensor &weight, const at::Tensor &bias) {
-  return Function::apply(input, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+  return WinogradFunction::apply(input, weight, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 
 }  // namespace trainyard
