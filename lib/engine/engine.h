@@ -20,6 +20,8 @@ extern "C" {
 
 #define TY_ENGINE_ABI_VERSION 1
 #define TY_ENGINE_ENTRY_NAME "trainyard_engine_entry"
+/* Beside the engine, where it was built with an MPI: what a training of several ranks needs. */
+#define TY_ENGINE_MPI_LIBRARY "libtrainyard_torch_mpi.so"
 
 /* A failure. `status` is a ty_status number; strings are released by engine->free_string. */
 typedef struct ty_engine_error {

@@ -9,6 +9,7 @@
 #include "core/data_reference.h"
 #include "drivers/local/git_source.h"
 #include "drivers/local/needs.h"
+#include "engine/engine.h"
 #include "engine/runtime.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -100,7 +101,7 @@ void CheckProgram(const Job &job) {
 // mpirun is started by the supervisor, with the environment of the submitting process.
 void CheckLauncher(const Job &job) {
   if (!job.distribution || job.distribution->kind != Distribution::Kind::kMpi) return;
-  const std::string plugin = JoinPath(RuntimeDirectory(), "libtrainyard_torch_mpi.so");
+  const std::string plugin = JoinPath(RuntimeDirectory(), TY_ENGINE_MPI_LIBRARY);
   if (job.train && job.RankCount() > 1 && !PathExists(plugin)) {
     throw Error(Status::kUnsupported,
                 "a training job of several ranks needs '" + plugin +

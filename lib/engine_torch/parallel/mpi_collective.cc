@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/engine.h"
 #include "engine_torch/parallel/mpi_plugin.h"
 #include "util/build_id.h"
 #include "util/error.h"
@@ -26,7 +27,6 @@ namespace {
 using std::chrono::microseconds;
 using Clock = std::chrono::steady_clock;
 
-constexpr const char *kPluginFile = "libtrainyard_torch_mpi.so";
 // MPI counts in int; larger tensors go in several operations.
 constexpr int64_t kMostElements = int64_t{1} << 28;
 constexpr microseconds kLongestSleep{500};
@@ -42,8 +42,8 @@ constexpr const char *kLostPeer = "a peer rank ended, or the network failed: ";
 std::string PluginBesideThisLibrary() {
   Dl_info info{};
   if (dladdr(reinterpret_cast<const void *>(&PluginBesideThisLibrary), &info) == 0 || info.dli_fname == nullptr)
-    return kPluginFile;
-  return JoinPath(ParentPath(AbsolutePath(info.dli_fname)), kPluginFile);
+    return TY_ENGINE_MPI_LIBRARY;
+  return JoinPath(ParentPath(AbsolutePath(info.dli_fname)), TY_ENGINE_MPI_LIBRARY);
 }
 
 const ty_mpi &LoadPlugin(const std::string &path) {
