@@ -189,6 +189,10 @@ struct TrainRun {
   }
 };
 
+inline std::string Bytes(const NamedTensor &tensor) {
+  return {reinterpret_cast<const char *>(tensor.data.data()), tensor.data.size()};
+}
+
 // A directory with images (4 a class to train on, 2 to validate with) and room for outputs.
 class EngineTest : public testing::Test {
  protected:

@@ -3,7 +3,6 @@
 
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
-#include <c10/core/CPUAllocator.h>
 #include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,6 +12,7 @@
 #include <map>
 
 #include "engine_torch/models/registry.h"
+#include "engine_torch/train/limited_allocator.h"
 #include "engine_torch/train/parameters.h"
 #include "util/error.h"
 
@@ -20,34 +20,6 @@ namespace trainyard {
 namespace {
 
 using testing::HasSubstr;
-
-// Fails allocations above a limit, as a full memory does.
-class LimitedAllocator final : public c10::Allocator {
- public:
-  explicit LimitedAllocator(c10::Allocator *base) : base_(base) {}
-  c10::DataPtr allocate(size_t size) override {
-    if (size > largest) largest = size;
-    if (size > limit) C10_THROW_ERROR(OutOfMemoryError, "out of memory");
-    return base_->allocate(size);
-  }
-  c10::DeleterFnPtr raw_deleter() const override { return base_->raw_deleter(); }
-  void copy_data(void *to, const void *from, std::size_t count) const override { base_->copy_data(to, from, count); }
-
-  std::atomic<size_t> largest = 0;  // that was asked for
-  std::atomic<size_t> limit = std::numeric_limits<size_t>::max();
-
- private:
-  c10::Allocator *base_;
-};
-
-LimitedAllocator &Memory() {
-  static LimitedAllocator *const allocator = [] {
-    auto *made = new LimitedAllocator(c10::GetCPUAllocator());
-    c10::SetCPUAllocator(made, /*priority=*/200);
-    return made;
-  }();
-  return *allocator;
-}
 
 class LearnerTest : public testing::Test {
  protected:
@@ -184,6 +156,28 @@ TEST_F(LearnerTest, TheMovingAverageChangesPlacesAndBack) {
     EXPECT_LT((Flat(*model) - (first + second) / 2).abs().max().item<float>(), 1e-6);
   }
   EXPECT_TRUE(at::equal(Flat(*model), second));
+}
+
+// The setting, and that evaluation has LibTorch's whatever it says.
+TEST_F(LearnerTest, FastKernelsAreForStepsAlone) {
+  std::vector<at::Tensor> losses, after, logits;
+  for (const bool fast : {true, false}) {
+    settings_.fast_kernels = fast;
+    const auto model = NewModel("resnet18");
+    ToChannelsLast(model.get());
+    const at::Tensor images = images_.contiguous(at::MemoryFormat::ChannelsLast);
+    {
+      const c10::NoGradGuard no_grad;
+      logits.push_back(model->forward(images));
+    }
+    model->train();
+    Learner learner = NewLearner(model);
+    losses.push_back(learner.Step(images, targets_, {0.01, 0.9}, 1).loss);
+    after.push_back(Flat(*model));
+  }
+  EXPECT_TRUE(logits[0].equal(logits[1]));
+  EXPECT_FALSE(after[0].equal(after[1])) << "the engine's own kernels were not used";
+  EXPECT_NEAR(losses[0].item<double>(), losses[1].item<double>(), 1e-4);
 }
 
 }  // namespace
