@@ -115,12 +115,7 @@ def main():
             photo = os.path.join(directory, f"{width}x{height}.jpg")
             picture(rng, width, height).save(photo, quality=85)
             check_whole(driver, check, photo, rng, 15)
-    for what, count in check.done.items():
-        print(f"{what}: {count} compared")
-    for failure in check.failures[:40]:
-        print(f"FAIL: {failure}")
-    print(f"{len(check.failures)} differences")
-    sys.exit(1 if check.failures else 0)
+    sys.exit(check.report())
 
 
 if __name__ == "__main__":

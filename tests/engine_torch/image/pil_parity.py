@@ -54,6 +54,15 @@ class Check:
         self.done = {}
         self.failures = []
 
+    def report(self):
+        """Tells everything; the program's exit status."""
+        for what, count in self.done.items():
+            print(f"{what}: {count} compared")
+        for failure in self.failures[:40]:
+            print(f"FAIL: {failure}")
+        print(f"{len(self.failures)} differences")
+        return 1 if self.failures else 0
+
     def equal(self, what, name, mine, want):
         self.done[what] = self.done.get(what, 0) + 1
         if isinstance(mine, str):
@@ -348,12 +357,7 @@ def main():
             for name in sorted(files):
                 if name.lower().endswith((".jpg", ".jpeg", ".png")):
                     compare_all(driver, check, os.path.join(folder, name), rng)
-    for what, count in check.done.items():
-        print(f"{what}: {count} compared")
-    for failure in check.failures[:40]:
-        print(f"FAIL: {failure}")
-    print(f"{len(check.failures)} differences")
-    sys.exit(1 if check.failures else 0)
+    sys.exit(check.report())
 
 
 if __name__ == "__main__":
