@@ -39,7 +39,7 @@ python3               | tests     | python3    | the tests of the Python package
 python3-numpy         | tests     | -          | NumPy's numbers as metrics
 python3-venv          | python    | -          | the environment of the tests that compare with Python's torch
 openmpi-bin           | mpi       | mpirun     | starts MPI processes
-libopenmpi-dev        | mpi       | mpicc      | compiles the MPI programs of the tests
+libopenmpi-dev        | mpi       | mpicc      | compiles the engine's MPI plug-in, and the MPI programs of the tests
 python3-torch         | horovod   | -          | the torch that Horovod supports
 libtorch-dev          | horovod   | -          | its headers
 pybind11-dev          | horovod   | -          | which demand these

@@ -146,8 +146,7 @@ void Trainer::FillDevice() {
   } else {
     reporter_.Log(LogLevel::kWarning,
                   "the training images do not fit into the GPU's memory, or the host's on the way: they stay in the "
-                  "host's as far as "
-                  "it goes (data.cache gpu)");
+                  "host's as far as it goes (data.cache gpu)");
   }
 }
 
