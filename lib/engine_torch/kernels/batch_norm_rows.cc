@@ -3,13 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-// The loops are compiled for several kinds of processors; the dynamic loader chooses.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define TY_CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
-#else
-#define TY_CLONES
-#endif
-#define TY_INLINE [[gnu::always_inline]] inline
+#include "engine_torch/kernels/clones.h"
 
 namespace trainyard::batch_norm {
 namespace {
