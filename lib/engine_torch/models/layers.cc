@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "engine_torch/kernels/fast_kernels.h"
+#include "engine_torch/kernels/linear.h"
 #include "engine_torch/kernels/winograd.h"
 
 namespace trainyard {
@@ -52,6 +53,15 @@ torch::Tensor NormActivate(BatchNorm2dImpl *norm, const torch::Tensor &input, Ac
   torch::Tensor output = norm->forward(input);
   if (residual.defined()) output += residual;
   return Activate(activation, std::move(output));
+}
+
+torch::Tensor LinearActivate(nn::LinearImpl *linear, const torch::Tensor &input, Activation activation) {
+  const bool relu = activation == Activation::kReLU;
+  if (FastKernels::AreAllowed() && torch::GradMode::is_enabled() && (relu || activation == Activation::kNone) &&
+      FitsLinear(input, linear->weight, linear->bias)) {
+    return LinearRelu(input, linear->weight, linear->bias, relu);
+  }
+  return Activate(activation, linear->forward(input));
 }
 
 torch::Tensor ChainImpl::forward(const torch::Tensor &input) {

@@ -71,6 +71,9 @@ class ActivationLayer : public torch::nn::Module {
 torch::Tensor NormActivate(BatchNorm2dImpl *norm, const torch::Tensor &input, Activation activation,
                            const torch::Tensor &residual = {});
 
+// activation(linear(input)); ReLU and none with the engine's own kernel while training where FastKernels allow it.
+torch::Tensor LinearActivate(torch::nn::LinearImpl *linear, const torch::Tensor &input, Activation activation);
+
 struct ConvolutionShape {
   int64_t in = 0, out = 0;
   int64_t kernel = 3;

@@ -10,6 +10,7 @@
 #include <functional>
 #include <optional>
 
+#include "engine_torch/models/layers.h"
 #include "util/error.h"
 #include "util/json.h"
 #include "util/text.h"
@@ -89,10 +90,21 @@ class Sequential final : public ImageClassifier {
 
   torch::Tensor features(const torch::Tensor &inputs) override {
     torch::Tensor x = inputs;
-    for (size_t i = 0; i + 1 < layers_.size(); ++i) x = layers_[i].work(x);
+    for (size_t i = 0; i + 1 < layers_.size(); ++i) {
+      auto *linear = layers_[i].module->as<nn::Linear>();
+      if (linear == nullptr) {
+        x = layers_[i].work(x);
+        continue;
+      }
+      const bool relu = layers_[i + 1].module->as<nn::ReLU>() != nullptr;
+      x = LinearActivate(linear, x, relu ? Activation::kReLU : Activation::kNone);
+      if (relu) ++i;
+    }
     return x;
   }
-  torch::Tensor head(const torch::Tensor &features) override { return layers_.back().work(features); }
+  torch::Tensor head(const torch::Tensor &features) override {
+    return LinearActivate(layers_.back().module->as<nn::Linear>(), features, Activation::kNone);
+  }
 
  private:
   void MakeHead(int64_t outputs) override {

@@ -5,6 +5,7 @@
 
 #include <type_traits>
 
+#include "engine_torch/kernels/sgd.h"
 #include "util/error.h"
 
 namespace trainyard {
@@ -32,10 +33,16 @@ class Sgd final : public Optimizer {
  private:
   void Apply(const Batch &batch, double lr, const at::Tensor &device_lr, double momentum) override {
     const std::vector<at::Tensor> none;
+    const std::vector<at::Tensor> &momenta = batch.state.empty() ? none : batch.state[0];
+    const double used_momentum = batch.state.empty() ? 0 : momentum;
+    if (!device_lr.defined() && FitsSgd(batch.parameters)) {
+      SgdStep(batch.parameters, batch.gradients, momenta,
+              {lr, used_momentum, settings_.weight_decay, settings_.nesterov});
+      return;
+    }
     const auto update = [&](const auto &rate) {
-      at::_fused_sgd_(batch.parameters, batch.gradients, batch.state.empty() ? none : batch.state[0],
-                      settings_.weight_decay, batch.state.empty() ? 0 : momentum, rate, /*dampening=*/0,
-                      settings_.nesterov, /*maximize=*/false, /*is_first_step=*/false);
+      at::_fused_sgd_(batch.parameters, batch.gradients, momenta, settings_.weight_decay, used_momentum, rate,
+                      /*dampening=*/0, settings_.nesterov, /*maximize=*/false, /*is_first_step=*/false);
     };
     device_lr.defined() ? update(device_lr) : update(lr);
   }
