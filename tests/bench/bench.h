@@ -2,6 +2,7 @@
 #pragma once
 
 #include <trainyard/trainyard.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>

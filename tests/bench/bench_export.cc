@@ -1,16 +1,8 @@
 // Exporting ResNet-50 to ONNX: from the weights on disk to the file, against torch.onnx.export of torchvision's, its
 // default exporter and the older one that traces TorchScript. Each in one process that has loaded everything, in turns.
 // TRAINYARD_PYTHON_ONNX names the Python with torch and onnxscript.
-#include <spawn.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cstring>
-
 #include "bench.h"
-
-extern char **environ;
+#include "peer.h"
 
 namespace {
 
@@ -19,42 +11,6 @@ using bench::NowNs;
 using bench::Quantile;
 
 constexpr int kRounds = 5;
-
-// tests/bench/export_peer.py, which answers each line with seconds.
-class Peer {
- public:
-  Peer(const char *python, const std::string &weights) {
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) std::exit(1);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], 0);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
-    const char *const argv[] = {python, TRAINYARD_SOURCE_DIR "/tests/bench/export_peer.py", weights.c_str(), nullptr};
-    if (posix_spawn(&pid_, python, &actions, nullptr, const_cast<char **>(argv), environ) != 0) std::exit(1);
-    posix_spawn_file_actions_destroy(&actions);
-    close(ends[1]);
-    stream_ = fdopen(ends[0], "r+");
-  }
-  Peer(const Peer &) = delete;
-  Peer &operator=(const Peer &) = delete;
-  ~Peer() {
-    std::fclose(stream_);
-    waitpid(pid_, nullptr, 0);
-  }
-
-  double Export(const char *exporter) {
-    char line[128] = "";
-    std::fprintf(stream_, "%s\n", exporter);
-    std::fflush(stream_);
-    if (std::fgets(line, sizeof line, stream_) == nullptr) std::exit(std::fprintf(stderr, "the peer ended\n"));
-    return std::strtod(line, nullptr);
-  }
-
- private:
-  pid_t pid_ = 0;
-  FILE *stream_ = nullptr;
-};
 
 double Ours(const std::string &model, const std::string &out) {
   ty_error *error = nullptr;
@@ -82,14 +38,14 @@ int main() {
     bench::Report("onnx_export_resnet50_s", Quantile(ours, 0.5), "s");
     return 0;
   }
-  Peer peer(python, model + "/model.safetensors");
-  peer.Export("script");
-  peer.Export("default");
+  bench::Peer peer({python, TRAINYARD_SOURCE_DIR "/tests/bench/export_peer.py", model + "/model.safetensors"});
+  peer.Ask("script");
+  peer.Ask("default");
   std::vector<double> ours, script, standard;
   for (int i = 0; i < kRounds; ++i) {
     ours.push_back(Ours(model, out));
-    script.push_back(peer.Export("script"));
-    standard.push_back(peer.Export("default"));
+    script.push_back(peer.Ask("script"));
+    standard.push_back(peer.Ask("default"));
     std::printf("round %d: ours %.3f s, torch.onnx.export %.3f s, its older exporter %.3f s\n", i, ours.back(),
                 standard.back(), script.back());
   }

@@ -2,7 +2,6 @@
 
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
 #include <cmath>
@@ -20,6 +19,7 @@
 #include "engine_torch/train/parameters.h"
 #include "engine_torch/train/precision.h"
 #include "engine_torch/train/sampler.h"
+#include "engine_torch/train/threads.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -75,7 +75,7 @@ ArrayTrainer::ArrayTrainer(const std::string &config_json, const std::string &we
 std::unique_lock<std::mutex> ArrayTrainer::Enter() {
   std::unique_lock lock(mutex_);
   // LibTorch keeps it per thread of the host.
-  if (threads_ > 0 && at::get_num_threads() != threads_) at::set_num_threads(threads_);
+  if (threads_ > 0) SetComputeThreads(threads_);
   return lock;
 }
 

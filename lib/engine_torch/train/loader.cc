@@ -1,12 +1,13 @@
 #include "engine_torch/train/loader.h"
 
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <optional>
 #include <utility>
+
+#include "engine_torch/train/threads.h"
 
 namespace trainyard {
 
@@ -74,12 +75,8 @@ std::shared_ptr<Loader::Work> Loader::Claim(size_t *chunk) {
 }
 
 void Loader::Run() {
-  // A worker computes on its own CPU alone: workers do not wait for each other. The first call initialises the thread,
-  // so that the second one stays in force.
-  if (own_libtorch_) {
-    at::get_num_threads();
-    at::set_num_threads(1);
-  }
+  // A worker computes on its own CPU alone: workers do not wait for each other.
+  if (own_libtorch_) SetComputeThreads(1);
   const c10::NoGradGuard no_grad;
   std::optional<image::Transformer> transformer;
   const Dataset *transformer_of = nullptr;

@@ -1,7 +1,6 @@
 #include "engine_torch/train/trainer.h"
 
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +16,7 @@
 #include "engine_torch/train/model_files.h"
 #include "engine_torch/train/parameters.h"
 #include "engine_torch/train/precision.h"
+#include "engine_torch/train/threads.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -126,7 +126,7 @@ void Trainer::PrepareMachine() {
     // Where the workers compute the features, a step is too small to be shared between threads.
     const int threads = settings_.threads > 0 ? settings_.threads : cpus;
     if (pure_ && compute_in_workers_ && settings_.workers == 0) workers = threads;
-    at::set_num_threads(pure_ && compute_in_workers_ ? 1 : threads);
+    SetComputeThreads(pure_ && compute_in_workers_ ? 1 : threads);
   }
   loader_ = std::make_unique<Loader>(workers, workers + 2, own_libtorch_);
 }
