@@ -102,7 +102,7 @@ constexpr Setting kSettings[] = {
     {"train.nan_policy",         kString,     "\"fail\"",  0,    0,       "fail|skip|rollback",
      "A loss that is not a finite number fails the run; the step is left out and counted; or training goes back to the last checkpoint and on with half the rate."},
     {"train.fast_kernels",       kBool,       "true",      0,    0,       "",
-     "On a CPU, training steps use the engine's own convolutions (Winograd), batch norms and linear layers where they are faster. Sums are in another order then: results differ from PyTorch's in the last digits. false: PyTorch's everywhere."},
+     "On a CPU, training steps use the engine's own convolutions (Winograd), batch norms, linear layers and dropout where they are faster. Sums are in another order then: results differ from PyTorch's in the last digits; and dropout drops others. false: PyTorch's everywhere."},
     {"train.clip_norm",          kNumber,     "0",         0,    kInf,    "", "All gradients together are scaled down to this norm; 0 = no limit."},
     {"train.clip_value",         kNumber,     "0",         0,    kInf,    "", "Each element of a gradient is limited to this; 0 = no limit."},
     {"train.ema_decay",          kNumber,     "0",         0,    1,       "",

@@ -200,7 +200,6 @@ void Print(const Recipe &recipe, const std::vector<Figures> &ours, const std::ve
     const double other = Median(peer, member);
     std::printf("bench %s_%s %.4g %s peer %.4g ratio %.3g\n", prefix.c_str(), what, own, unit, other,
                 more_is_better ? own / other : other / own);
-    std::fflush(stdout);
   };
   line("total_s", "s", &Figures::total, false);
   line("epoch_s", "s", &Figures::epoch, false);
@@ -217,6 +216,7 @@ std::string Variable(const char *name) {
 
 int main(int argc, char **argv) {
   if (argc == 7 && std::string(argv[1]) == "ours") return Train(argv);
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   const std::string shared = Variable("TRAINYARD_SHARED") + "/data/";
   const Files files = {shared + "hymenoptera/hymenoptera_data", shared + "squeezenet1_1-imagenet-caffe.safetensors",
                        Variable("TRAINYARD_PYTHON_TORCH")};
@@ -245,7 +245,6 @@ int main(int argc, char **argv) {
         std::printf("; the peer %.4f in %.2f s", peer.accuracy, peer.total);
       }
       std::printf("\n");
-      std::fflush(stdout);
     }
     Print(recipe, ours, peers[*recipe.same_peer == '\0' ? recipe.name : recipe.same_peer]);
   }

@@ -1,7 +1,5 @@
 #include "engine_torch/models/efficientnet.h"
 
-#include <torch/nn/modules/dropout.h>
-
 #include <span>
 
 #include "engine_torch/models/pooled_classifier.h"
@@ -64,7 +62,7 @@ std::shared_ptr<ImageClassifier> MakeEfficientNet(const char *name, std::span<co
   const int64_t last = stages.back().out;
   features->push_back(ConvolutionNormActivation({last, 4 * last, 1}, Activation::kSiLU));
   Chain classifier;
-  classifier->push_back(nn::Dropout(dropout));
+  classifier->push_back(Dropout(dropout));
   classifier->push_back(nn::Linear(4 * last, num_classes));
   auto model = std::make_shared<PooledClassifier>(name, features, classifier);
   Initialise(*model, LinearStart::kUniform);

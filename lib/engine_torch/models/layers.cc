@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "engine_torch/kernels/dropout.h"
 #include "engine_torch/kernels/fast_kernels.h"
 #include "engine_torch/kernels/linear.h"
 #include "engine_torch/kernels/winograd.h"
@@ -37,6 +38,14 @@ torch::Tensor ConvolutionImpl::forward(const torch::Tensor &input) {
                     *std::get<torch::ExpandingArray<2>>(options.padding()) == *one;
   if (fits && IsWinogradWorthwhile(input, weight)) return WinogradConvolution(input, weight, bias);
   return Conv2dImpl::forward(input);
+}
+
+torch::Tensor DropoutImpl::forward(const torch::Tensor &input) {
+  const double probability = options.p();
+  if (is_training() && FastKernels::AreAllowed() && probability > 0 && probability < 1 && FitsDropout(input)) {
+    return Dropped(input, probability);
+  }
+  return torch::nn::DropoutImpl::forward(input);
 }
 
 torch::Tensor NormActivate(BatchNorm2dImpl *norm, const torch::Tensor &input, Activation activation,

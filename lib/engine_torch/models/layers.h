@@ -6,6 +6,7 @@
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/dropout.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/types.h>
 
@@ -33,6 +34,14 @@ class ConvolutionImpl : public torch::nn::Conv2dImpl {
   torch::Tensor forward(const torch::Tensor &input);
 };
 TORCH_MODULE(Convolution);
+
+// torch::nn::Dropout, with the engine's own random numbers where FastKernels allow it.
+class DropoutImpl : public torch::nn::DropoutImpl {
+ public:
+  using torch::nn::DropoutImpl::DropoutImpl;
+  torch::Tensor forward(const torch::Tensor &input);
+};
+TORCH_MODULE(Dropout);
 
 // PyTorch's, whose statistics of a batch may come from somewhere else while it trains: from all ranks.
 class BatchNorm2dImpl : public torch::nn::BatchNorm2dImpl {

@@ -1,7 +1,5 @@
 #include "engine_torch/models/mobilenet.h"
 
-#include <torch/nn/modules/dropout.h>
-
 #include <algorithm>
 #include <span>
 
@@ -111,7 +109,7 @@ std::shared_ptr<ImageClassifier> MakeMobileNetV3(const char *name, std::span<con
   Chain classifier;
   classifier->push_back(nn::Linear(6 * in, hidden));
   classifier->push_back(ActivationLayer(Activation::kHardswish));
-  classifier->push_back(nn::Dropout(kDropout));
+  classifier->push_back(Dropout(kDropout));
   classifier->push_back(nn::Linear(hidden, num_classes));
   auto model = std::make_shared<PooledClassifier>(name, features, classifier);
   Initialise(*model, LinearStart::kNormal);
@@ -134,7 +132,7 @@ std::shared_ptr<ImageClassifier> MakeMobileNetV2(int64_t num_classes) {
   }
   features->push_back(ConvolutionNormActivation({in, kLast, 1}, Activation::kReLU6));
   Chain classifier;
-  classifier->push_back(nn::Dropout(kDropout));
+  classifier->push_back(Dropout(kDropout));
   classifier->push_back(nn::Linear(kLast, num_classes));
   auto model = std::make_shared<PooledClassifier>("mobilenet_v2", features, classifier);
   Initialise(*model, LinearStart::kNormal);

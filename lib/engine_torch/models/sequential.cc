@@ -3,7 +3,6 @@
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/sequential.h>
-#include <torch/nn/modules/dropout.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 
@@ -59,7 +58,7 @@ constexpr LayerType kLayerTypes[] = {
     {"sigmoid", [](const Json &, int64_t *) { return Wrap(nn::Sigmoid()); }},
     {"softplus", [](const Json &, int64_t *) { return Wrap(nn::Softplus()); }},
     {"dropout",
-     [](const Json &json, int64_t *) { return Wrap(nn::Dropout(nn::DropoutOptions(json.GetDouble("p", 0.5)))); }},
+     [](const Json &json, int64_t *) { return Wrap(Dropout(nn::DropoutOptions(json.GetDouble("p", 0.5)))); }},
     {"batch_norm", [](const Json &, int64_t *width) { return Wrap(nn::BatchNorm1d(*width)); }},
     {"layer_norm", [](const Json &, int64_t *width) { return Wrap(nn::LayerNorm(nn::LayerNormOptions({*width}))); }},
     {"flatten", [](const Json &, int64_t *) { return Wrap(nn::Flatten()); }},

@@ -4,7 +4,6 @@
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/dropout.h>
 #include <torch/nn/modules/pooling.h>
 
 #include <span>
@@ -78,7 +77,7 @@ class SqueezeNet : public ImageClassifier {
   static nn::ReLU Activation() { return nn::ReLU(nn::ReLUOptions(/*inplace=*/true)); }
   static nn::MaxPool2d Pooling() { return nn::MaxPool2d(nn::MaxPool2dOptions(3).stride(2).ceil_mode(true)); }
   static nn::Sequential Classifier(const nn::Conv2d &last) {
-    return nn::Sequential(nn::Dropout(0.5), last, Activation(), nn::AdaptiveAvgPool2d(1));
+    return nn::Sequential(Dropout(0.5), last, Activation(), nn::AdaptiveAvgPool2d(1));
   }
 
   void Initialise(const nn::Conv2d &last) {

@@ -1,6 +1,5 @@
 #include "engine_torch/models/vgg.h"
 
-#include <torch/nn/modules/dropout.h>
 #include <torch/nn/modules/pooling.h>
 
 #include <span>
@@ -41,7 +40,7 @@ Chain Classifier(int64_t in, int64_t num_classes) {
   for (const int64_t width : {in, kHidden}) {
     classifier->push_back(nn::Linear(width, kHidden));
     classifier->push_back(ActivationLayer(Activation::kReLU));
-    classifier->push_back(nn::Dropout(0.5));
+    classifier->push_back(Dropout(0.5));
   }
   classifier->push_back(nn::Linear(kHidden, num_classes));
   return classifier;
