@@ -42,7 +42,8 @@ inline void ReportPeer(const std::string &name, double value, const char *unit, 
   std::fflush(stdout);
 }
 
-inline void Check(ty_status status, ty_error *error, const char *what) {
+// `error` by reference: it is set by the call that is the first argument.
+inline void Check(ty_status status, ty_error *const &error, const char *what) {
   if (status == TY_OK) return;
   std::fprintf(stderr, "%s: %s (%s)\n", what, ty_error_message(error), ty_status_name(status));
   std::exit(1);

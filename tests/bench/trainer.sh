@@ -15,7 +15,8 @@ median() { sort -n "$1" | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] 
 best() { for threads in 1 "$(nproc)"; do median "$work/$1_$threads"; done | sort -n | head -n 1; }
 for round in $(seq "$rounds"); do
   for threads in 1 "$(nproc)"; do
-    "$build/bin/bench_trainer" 2000 "$threads" | awk '{print $3}' >>"$work/ours_$threads"
+    "$build/bin/bench_trainer" 2000 "$threads" >"$work/line"
+    awk '{print $3}' "$work/line" >>"$work/ours_$threads"
     "$build/bin/raw_mlp_driver" 2000 "$threads" >>"$work/raw_$threads"
     [ -z "$python" ] || "$python" "$root/tests/bench/trainer_peer.py" 2000 "$threads" >>"$work/peer_$threads"
   done
