@@ -291,7 +291,8 @@ TY_API ty_status ty_trainer_end_epoch(ty_trainer *trainer, double validation_los
 TY_API ty_status ty_trainer_save(ty_trainer *trainer, const char *path, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Go on from what ty_trainer_save wrote, with the same settings. On failure the trainer stays as it was.
+ * Go on from what ty_trainer_save wrote, with the same settings. From what was written during or after a fit the
+ * trainer has what it would have if the fit had been stopped there (ty_trainer_fit). On failure it stays as it was.
  * @param trainer  the trainer
  * @param path     the file
  * @param err      [out, optional]; details: "path"
@@ -384,10 +385,10 @@ typedef struct ty_fit_summary {
  * model), or the last ones where none was validated: ty_trainer_predict, _evaluate and _save_weights use these. What
  * training goes on from is kept beside them: the next fit after one that was stopped or failed takes it up, step by
  * step as if nothing had happened, and ty_trainer_save writes it (also from a callback, in the middle of an epoch), for
- * ty_trainer_load and a fit elsewhere. ty_trainer_step learns on from the weights that the trainer has. A fit after one
- * that was done, or that stopped early by itself, begins anew with the weights and the optimizer as they are: epochs
- * count from 1, schedules start again, and the best is forgotten. So a tool that fits again whenever there are new
- * labels needs nothing else.
+ * ty_trainer_load and a fit elsewhere. A fit after one that was done, or that stopped early by itself, begins anew with
+ * the weights that the trainer has and the optimizer as it is: epochs count from 1, schedules start again, and the best
+ * is forgotten. So a tool that fits again whenever there are new labels needs nothing else. ty_trainer_step after a fit
+ * learns on from the weights that the trainer has, and forgets the rest.
  *
  * Over ty_trainer_step it costs nothing; on a GPU the losses are read every train.log_every_steps steps. A loss that is
  * no finite number fails the fit, or is left out (train.nan_policy skip); rollback is refused, for there are no

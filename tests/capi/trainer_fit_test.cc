@@ -408,6 +408,7 @@ TEST_F(TrainerFitTest, GoesOnFromACheckpointWithTheBestSoFar) {
       SCOPED_TRACE(path);
       const Trainer resumed = New(json);
       ASSERT_OK(ty_trainer_load(resumed, path.c_str(), err));
+      EXPECT_EQ(Answers(resumed), Answers(whole)) << "the best epoch's, as after a fit that was stopped there";
       Host second = prepared();
       ASSERT_OK(second.Fit(resumed, err));
       EXPECT_EQ(second.asked.front(), first);

@@ -157,7 +157,9 @@ Learner::Outcome ArrayTrainer::Learn(const DLTensor &inputs, const DLTensor &tar
 void ArrayTrainer::Step(const DLTensor &inputs, const DLTensor &targets, double *loss) {
   const auto alone = EnterToChange();
   const Learner::Outcome outcome = Learn(inputs, targets);
-  latest_.clear();  // from here on the weights that are in the model are what training goes on from
+  // From here on the weights that are in the model are what training goes on from, and the fit before is over.
+  latest_.clear();
+  best_ = {};
   if (loss != nullptr) *loss = outcome.loss.item<double>();
 }
 
@@ -304,6 +306,7 @@ void ArrayTrainer::Load(const std::string &path) {
   best_.epoch = read.info.best_epoch;
   best_.loss = read.info.best_val_loss;
   best_.weights = read.best_is_current ? Copies(Evaluated()) : std::move(state.best);
+  PutBest();  // as if the fit had been stopped there
 }
 
 void ArrayTrainer::SaveWeights(const std::string &path) {
