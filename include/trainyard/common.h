@@ -23,7 +23,7 @@
  *     through the library.
  *  7. Threads: calls that take `const T *` may run concurrently on one handle, others need it for themselves.
  *     Exceptions stand at the top of a header. Any handle may move between threads. No call may be made in a signal
- *     handler.
+ *     handler but ty_trainer_request_stop.
  *  8. The library raises no exception, never ends the process, installs no signal handler, and leaves the host's
  *     children, environment, threads and locale alone. A forked child must exec before it uses the library again.
  *  9. Nothing is promised stable before 1.0; from 1.0 on the ABI only grows.

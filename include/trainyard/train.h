@@ -181,14 +181,17 @@ TY_API ty_status ty_train_config_set_doubles(ty_train_config *config, const char
 TY_API void ty_train_config_free(ty_train_config *config) TY_NOEXCEPT;
 
 /*
- * A trainer learns in this process, from memory of the host: in a simulation's loop, from a stream of labels. It needs
- * no workspace and makes no run. Tensors are DLPack's, read in place for the call: CPU memory, or CUDA's of the
- * trainer's device; any strides that are not negative.
+ * A trainer learns in this process, from memory of the host: in a simulation's loop, from a stream of labels; step by
+ * step (ty_trainer_step), or over epochs with what a callback gives (ty_trainer_fit). It needs no workspace and makes
+ * no run. Tensors are DLPack's, read in place for the call: CPU memory, or CUDA's of the trainer's device; any strides
+ * that are not negative. CUDA memory is read on the calling thread's current stream, the default one, also after a call
+ * that does not wait: what writes to it next has to come after that.
  *
  * Settings that it uses: model.*, train.batch_size (not looked at: a step takes what it is given),
  * train.micro_batch_size, train.precision, train.cuda_graphs, train.deterministic, train.seed, train.clip_*,
- * train.fast_kernels, train.ema_decay, train.steps_per_epoch, train.epochs (the length of schedules), loss.*,
- * optimizer.*, schedule.*, device, threads, and train.nan_policy skip.
+ * train.fast_kernels, train.ema_decay, train.steps_per_epoch, train.epochs (the length of schedules and
+ * of a fit), loss.*, optimizer.*, schedule.*, device, threads, and train.nan_policy skip; a fit also train.nan_policy
+ * fail, train.early_stop_epochs and train.log_every_steps (on a GPU: how often it waits for the losses).
  *
  * train.precision tf32 and train.deterministic are LibTorch's process-wide settings: those of the trainer that was made
  * last count, and where the program has loaded LibTorch itself they are refused (TY_ERR_INVALID_STATE).
@@ -201,8 +204,9 @@ TY_API void ty_train_config_free(ty_train_config *config) TY_NOEXCEPT;
  *               {"type": "linear", "out": 256}, {"type": "dropout", "p": 0.5}, {"type": "batch_norm"}, "layer_norm",
  *               "flatten", and each activation above
  *
- * Threads: all calls on one trainer may come from any thread; they wait for each other. Trainers do not know of each
- * other.
+ * Threads: all calls on one trainer may come from any thread; they wait for each other. While a fit is under way,
+ * ty_trainer_evaluate, _predict, _save, _save_weights and _request_stop work, also from its callbacks; _step,
+ * _end_epoch, _load and another _fit are TY_ERR_INVALID_STATE. Trainers do not know of each other.
  */
 typedef struct ty_trainer ty_trainer;
 
@@ -230,7 +234,7 @@ TY_API ty_status ty_trainer_new(const ty_train_config *config, const char *weigh
  * @param out_loss  [out, optional] the mean loss before the change. NULL on a GPU: the step is not waited for
  * @param err       [out, optional]
  * @return TY_OK, TY_ERR_INVALID_ARGUMENT (shapes that do not fit), TY_ERR_UNSUPPORTED (type, device or strides),
- *         TY_ERR_OUT_OF_MEMORY, TY_ERR_ENGINE
+ *         TY_ERR_INVALID_STATE (a fit is under way), TY_ERR_OUT_OF_MEMORY, TY_ERR_ENGINE
  * @since 0.1
  */
 TY_API ty_status ty_trainer_step(ty_trainer *trainer, const DLTensor *inputs, const DLTensor *targets, double *out_loss,
@@ -246,7 +250,7 @@ TY_API ty_status ty_trainer_step(ty_trainer *trainer, const DLTensor *inputs, co
  * @param out_accuracy  [out, optional] 0 to 1, the share of samples whose class (or labels, all) is right; NaN where
  *                      numbers are learnt
  * @param err           [out, optional]
- * @return as ty_trainer_step
+ * @return as ty_trainer_step, but it works during a fit
  * @since 0.1
  */
 TY_API ty_status ty_trainer_evaluate(ty_trainer *trainer, const DLTensor *inputs, const DLTensor *targets,
@@ -260,7 +264,7 @@ TY_API ty_status ty_trainer_evaluate(ty_trainer *trainer, const DLTensor *inputs
  * @param outputs  [out] n rows of the model's outputs, in C order
  * @param count    floats that `outputs` has room for
  * @param err      [out, optional]
- * @return as ty_trainer_step; TY_ERR_INVALID_ARGUMENT also when there is too little room
+ * @return as ty_trainer_evaluate; TY_ERR_INVALID_ARGUMENT also when there is too little room
  * @since 0.1
  */
 TY_API ty_status ty_trainer_predict(ty_trainer *trainer, const DLTensor *inputs, float *outputs, size_t count,
@@ -271,7 +275,7 @@ TY_API ty_status ty_trainer_predict(ty_trainer *trainer, const DLTensor *inputs,
  * @param trainer          the trainer
  * @param validation_loss  what schedule.name plateau looks at; NaN: nothing
  * @param err              [out, optional]
- * @return TY_OK
+ * @return TY_OK, TY_ERR_INVALID_STATE (a fit is under way)
  * @since 0.1
  */
 TY_API ty_status ty_trainer_end_epoch(ty_trainer *trainer, double validation_loss, ty_error **err) TY_NOEXCEPT;
@@ -287,11 +291,13 @@ TY_API ty_status ty_trainer_end_epoch(ty_trainer *trainer, double validation_los
 TY_API ty_status ty_trainer_save(ty_trainer *trainer, const char *path, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Go on from what ty_trainer_save wrote, with the same settings. On failure the trainer stays as it was.
+ * Go on from what ty_trainer_save wrote, with the same settings. From what was written during or after a fit the
+ * trainer has what it would have if the fit had been stopped there (ty_trainer_fit). On failure it stays as it was.
  * @param trainer  the trainer
  * @param path     the file
  * @param err      [out, optional]; details: "path"
- * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_CORRUPT, TY_ERR_VERSION, TY_ERR_INVALID_STATE (of another model or optimizer)
+ * @return TY_OK, TY_ERR_NOT_FOUND, TY_ERR_CORRUPT, TY_ERR_VERSION, TY_ERR_INVALID_STATE (of another model or optimizer,
+ * or a fit is under way)
  * @since 0.1
  */
 TY_API ty_status ty_trainer_load(ty_trainer *trainer, const char *path, ty_error **err) TY_NOEXCEPT;
@@ -306,6 +312,118 @@ TY_API ty_status ty_trainer_load(ty_trainer *trainer, const char *path, ty_error
  * @since 0.1
  */
 TY_API ty_status ty_trainer_save_weights(ty_trainer *trainer, const char *path, ty_error **err) TY_NOEXCEPT;
+
+/** What the batch is for: TY_FIT_TRAIN, TY_FIT_VALIDATION. */
+typedef int32_t ty_fit_phase;
+enum { TY_FIT_TRAIN = 0, TY_FIT_VALIDATION = 1 };
+
+/**
+ * Gives a fit its next batch. It runs on the thread that called ty_trainer_fit, with no lock held.
+ *
+ * @param phase        TY_FIT_TRAIN, or once these have ended TY_FIT_VALIDATION
+ * @param epoch        from 1
+ * @param step         of the phase, from 1; the first one of a fit that goes on in the middle of an epoch is the first
+ *                     that is not done
+ * @param out_inputs   [out] as ty_trainer_step's; borrowed until this callback is called again or the fit returns
+ * @param out_targets  [out] the same
+ * @param user_data    as given to ty_trainer_fit
+ * @return TY_OK (a batch), TY_END (no more of this phase in this epoch; at once for TY_FIT_VALIDATION: this epoch is
+ *         not validated), or a TY_ERR_..., with which the fit fails
+ */
+typedef ty_status (*ty_fit_next_batch)(ty_fit_phase phase, int64_t epoch, int64_t step, const DLTensor **out_inputs,
+                                       const DLTensor **out_targets, void *user_data);
+
+/** An epoch that is done. Losses and accuracies are means over samples; fields may be added at the end: `struct_size`
+ * tells. */
+typedef struct ty_fit_epoch {
+  uint32_t struct_size;
+  int32_t is_best;            /* 1: of all so far it has the lowest validation loss, or none was validated */
+  int64_t epoch;              /* from 1 */
+  int64_t epochs;             /* train.epochs */
+  int64_t steps;              /* of this epoch */
+  int64_t skipped_steps;      /* of them left out: train.nan_policy skip */
+  double train_loss;          /* of the batches as they were learnt from */
+  double train_accuracy;      /* 0 to 1; NaN where numbers are learnt */
+  double validation_loss;     /* NaN: not validated. With train.ema_decay: of the averaged weights */
+  double validation_accuracy; /* 0 to 1; NaN where numbers are learnt */
+  double learning_rate;       /* of the last step */
+  double seconds;             /* with what the callback took */
+} ty_fit_epoch;
+
+/**
+ * Told after each epoch of a fit, on the thread that called ty_trainer_fit, with no lock held. The trainer has the
+ * weights of this epoch here: what ty_trainer_save_weights writes if is_best is what a fit that ends now would leave,
+ * and from what ty_trainer_save writes a fit goes on with the next epoch.
+ *
+ * @param epoch      borrowed for the call
+ * @param user_data  as given to ty_trainer_fit
+ * @return TY_OK, TY_END (the fit ends well), or a TY_ERR_..., with which it fails
+ */
+typedef ty_status (*ty_fit_on_epoch)(const ty_fit_epoch *epoch, void *user_data);
+
+/** How a fit ended: after train.epochs; by train.early_stop_epochs; by a request, or because on_epoch said so. */
+typedef int32_t ty_fit_ending;
+enum { TY_FIT_DONE = 0, TY_FIT_EARLY_STOP = 1, TY_FIT_STOPPED = 2 };
+
+/** What a fit did. Fields may be added at the end: `struct_size` tells. */
+typedef struct ty_fit_summary {
+  uint32_t struct_size;
+  ty_fit_ending ending;
+  int64_t epochs;              /* done, those before it went on among them */
+  int64_t steps;               /* of this fit */
+  int64_t skipped_steps;       /* of them left out: train.nan_policy skip */
+  int64_t best_epoch;          /* whose weights the trainer has; 0: none was validated, and it has the last */
+  double best_validation_loss; /* NaN: none was validated */
+} ty_fit_summary;
+
+/**
+ * Learn over epochs, up to train.epochs, from what a callback gives: steps, then validation if there are batches for
+ * it; after each epoch schedules go on (as by ty_trainer_end_epoch, plateau with the validation loss) and on_epoch is
+ * told. It ends early after train.early_stop_epochs epochs without a lower validation loss, or on request.
+ *
+ * However it ends, the trainer then has the weights of the epoch with the lowest validation loss (as a training job's
+ * model), or the last ones where none was validated: ty_trainer_predict, _evaluate and _save_weights use these. What
+ * training goes on from is kept beside them: the next fit after one that was stopped or failed takes it up, step by
+ * step as if nothing had happened, and ty_trainer_save writes it (also from a callback, in the middle of an epoch), for
+ * ty_trainer_load and a fit elsewhere. A fit after one that was done, or that stopped early by itself, begins anew with
+ * the weights that the trainer has and the optimizer as it is: epochs count from 1, schedules start again, and the best
+ * is forgotten. So a tool that fits again whenever there are new labels needs nothing else. ty_trainer_step after a fit
+ * learns on from the weights that the trainer has, and forgets the rest.
+ *
+ * Over ty_trainer_step it costs nothing; on a GPU the losses are read every train.log_every_steps steps. A loss that is
+ * no finite number fails the fit, or is left out (train.nan_policy skip); rollback is refused, for there are no
+ * checkpoints. schedule.warmup_steps needs train.steps_per_epoch.
+ *
+ * @param trainer      the trainer
+ * @param next_batch   gives the batches
+ * @param on_epoch     NULL, or told of each epoch
+ * @param user_data    passed to both
+ * @param destroy      NULL, or called with user_data before this returns
+ * @param out_summary  [out, optional] what was done; borrowed from the trainer until its next fit
+ * @param err          [out, optional]; details: "code" (callback, nan_loss, ...); where a callback failed "callback"
+ *                     (next_batch or on_epoch), "epoch" and "step"
+ * @return TY_OK (also when it was stopped), what a callback failed with (TY_ERR_INVALID_ARGUMENT for a number that is
+ *         no status), TY_ERR_INVALID_ARGUMENT (settings, or a batch whose shapes do not fit, or an epoch without one),
+ *         TY_ERR_INVALID_STATE (a fit is under way), TY_ERR_ENGINE (a loss that is no finite number); else as
+ *         ty_trainer_step. Messages name epoch and step
+ * @since 0.1
+ */
+TY_API ty_status ty_trainer_fit(ty_trainer *trainer, ty_fit_next_batch next_batch, ty_fit_on_epoch on_epoch,
+                                void *user_data, ty_destroy destroy, const ty_fit_summary **out_summary,
+                                ty_error **err) TY_NOEXCEPT;
+
+/**
+ * Ask the fit that is under way to end: after the step at hand it returns TY_OK with TY_FIT_STOPPED, without validating
+ * the epoch. The request stands until a fit returns: one that is made while there is none ends the next one before its
+ * first step, so that a stop cannot come too early. A next_batch that waits for data has to be woken up by the host;
+ * what it answers then, TY_END or a batch, is fine. Any thread, callbacks and signal handlers.
+ *
+ * @param trainer  the trainer
+ * @param err      [out, optional]; NULL in signal handlers
+ * @return TY_OK
+ * @since 0.1
+ */
+TY_API ty_status ty_trainer_request_stop(ty_trainer *trainer, ty_error **err) TY_NOEXCEPT;
 
 /** @param trainer  the trainer, or NULL @since 0.1 */
 TY_API void ty_trainer_free(ty_trainer *trainer) TY_NOEXCEPT;

@@ -57,6 +57,12 @@ void require(const T *pointer, const char *name) {
   if (pointer == nullptr) throw Error::InvalidArgument(std::string(name) + " must not be NULL", {{"argument", name}});
 }
 
+// The same for callbacks.
+template <typename Result, typename... Args>
+void require(Result (*callback)(Args...), const char *name) {
+  if (callback == nullptr) require<void>(nullptr, name);
+}
+
 // An output: must be there, and is empty until the call succeeds.
 template <typename T>
 void require_out(T *out, const char *name) {

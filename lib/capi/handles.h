@@ -125,6 +125,7 @@ struct ty_trainer {
   trainyard::capi::Origin origin;
   const ty_engine *engine = nullptr;
   ty_engine_trainer *trainer = nullptr;
+  ty_fit_summary fit{};  // of the last one
   ~ty_trainer() {
     if (trainer != nullptr) engine->trainer_free(trainer);
   }

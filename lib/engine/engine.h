@@ -65,6 +65,34 @@ typedef struct ty_engine_prediction_item {
   const double *probabilities;
 } ty_engine_prediction_item;
 
+/* What next_batch and on_epoch of a fit answer. */
+#define TY_ENGINE_FIT_GO_ON 0
+#define TY_ENGINE_FIT_END 1  /* next_batch: of the phase; on_epoch: of the fit */
+#define TY_ENGINE_FIT_FAIL 2 /* the host keeps why: the fit answers TY_ERR_CANCELED, code "callback" */
+
+/* Of a fit (trainyard/train.h, ty_trainer_fit, whose numbers and meanings these are). */
+typedef struct ty_engine_fit_epoch {
+  int32_t is_best;
+  int64_t epoch, epochs, steps, skipped_steps;
+  double train_loss, train_accuracy, validation_loss, validation_accuracy, learning_rate, seconds;
+} ty_engine_fit_epoch;
+typedef struct ty_engine_fit_summary {
+  int32_t ending;
+  int64_t epochs, steps, skipped_steps, best_epoch;
+  double best_validation_loss;
+} ty_engine_fit_summary;
+typedef struct ty_engine_fit_host {
+  void *user;
+  int32_t (*next_batch)(void *user, int32_t phase, int64_t epoch, int64_t step, const DLTensor **out_inputs,
+                        const DLTensor **out_targets);
+  int32_t (*on_epoch)(void *user, const ty_engine_fit_epoch *epoch);
+} ty_engine_fit_host;
+#define TY_ENGINE_FIT_TRAIN 0
+#define TY_ENGINE_FIT_VALIDATION 1
+#define TY_ENGINE_FIT_DONE 0
+#define TY_ENGINE_FIT_EARLY_STOP 1
+#define TY_ENGINE_FIT_STOPPED 2
+
 /* Every function that returns int32_t answers 0 or a ty_status number with *error filled. */
 typedef struct ty_engine {
   uint32_t abi_version;   /* TY_ENGINE_ABI_VERSION */
@@ -114,6 +142,11 @@ typedef struct ty_engine {
   int32_t (*trainer_load)(ty_engine_trainer *trainer, const char *path, ty_engine_error *error);
   int32_t (*trainer_save_weights)(ty_engine_trainer *trainer, const char *path, ty_engine_error *error);
   void (*trainer_free)(ty_engine_trainer *trainer);
+  /* The callbacks run on the caller's thread, with no lock held. */
+  int32_t (*trainer_fit)(ty_engine_trainer *trainer, const ty_engine_fit_host *host, ty_engine_fit_summary *out_summary,
+                         ty_engine_error *error);
+  /* Any thread, also a signal handler. */
+  void (*trainer_request_stop)(ty_engine_trainer *trainer);
 
   size_t (*prediction_size)(const ty_engine_prediction *prediction);
   void (*prediction_item)(const ty_engine_prediction *prediction, size_t index, ty_engine_prediction_item *out);

@@ -282,6 +282,18 @@ int32_t TrainerFile(ty_engine_trainer *trainer, const char *path, ty_engine_erro
   });
 }
 
+int32_t TrainerFit(ty_engine_trainer *trainer, const ty_engine_fit_host *host, ty_engine_fit_summary *out_summary,
+                   ty_engine_error *error) {
+  return Guard(error, [&] {
+    Require(trainer != nullptr && host != nullptr && out_summary != nullptr, "trainer, host and out_summary");
+    *out_summary = trainer->trainer.Fit(*host);
+  });
+}
+
+void TrainerRequestStop(ty_engine_trainer *trainer) {
+  trainer->trainer.RequestStop();
+}
+
 void TrainerFree(ty_engine_trainer *trainer) {
   const std::unique_ptr<ty_engine_trainer> owned(trainer);
 }
@@ -322,6 +334,8 @@ const ty_engine *Table() {
       .trainer_load = TrainerFile<&ArrayTrainer::Load>,
       .trainer_save_weights = TrainerFile<&ArrayTrainer::SaveWeights>,
       .trainer_free = TrainerFree,
+      .trainer_fit = TrainerFit,
+      .trainer_request_stop = TrainerRequestStop,
       .prediction_size = PredictionSize,
       .prediction_item = PredictionItemAt,
       .prediction_free = PredictionFree,

@@ -36,6 +36,12 @@ void NullArguments::AddTrainer() {
   table.Add("ty_trainer_save", &ty_trainer_save, In("trainer", tr), In("path", "p"));
   table.Add("ty_trainer_load", &ty_trainer_load, In("trainer", tr), In("path", "p"));
   table.Add("ty_trainer_save_weights", &ty_trainer_save_weights, In("trainer", tr), In("path", "p"));
+  const ty_fit_next_batch no_batch = [](ty_fit_phase, int64_t, int64_t, const DLTensor **, const DLTensor **, void *) {
+    return ty_status{TY_END};
+  };
+  table.Add("ty_trainer_fit", &ty_trainer_fit, In("trainer", tr), In("next_batch", no_batch), Any(nullptr),
+            Any(nullptr), Any(nullptr), OptionalOut(&fit_summary));
+  table.Add("ty_trainer_request_stop", &ty_trainer_request_stop, In("trainer", tr));
   table.AddPlain("ty_trainer_free", [] { ty_trainer_free(nullptr); });
 }
 

@@ -107,6 +107,7 @@ class NullArguments : public WorkspaceTest {
   ty_environment *environment_out = nullptr;
   ty_predictor *predictor_out = nullptr;
   ty_trainer *trainer_out = nullptr;
+  const ty_fit_summary *fit_summary = nullptr;
   ty_prediction *prediction_out = nullptr;
   int32_t number = 0;
   int64_t version = 0;

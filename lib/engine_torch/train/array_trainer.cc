@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <map>
+#include <utility>
 
 #include "engine_torch/interop/dlpack.h"
 #include "engine_torch/models/load.h"
@@ -50,7 +52,8 @@ ArrayTrainer::ArrayTrainer(const std::string &config_json, const std::string &we
       device_(ChooseDevice(settings_.device)),
       threads_(!own_libtorch           ? 0
                : settings_.threads > 0 ? settings_.threads
-                                       : AvailableCpus()) {
+                                       : AvailableCpus()),
+      tally_(NewTally()) {
   SetNumerics(settings_, device_, own_libtorch);
   if (own_libtorch && device_.is_cpu()) InstallCachingAllocator();
   model_ = NewModel(settings_);
@@ -76,6 +79,15 @@ std::unique_lock<std::mutex> ArrayTrainer::Enter() {
   std::unique_lock lock(mutex_);
   // LibTorch keeps it per thread of the host.
   if (threads_ > 0) SetComputeThreads(threads_);
+  return lock;
+}
+
+std::unique_lock<std::mutex> ArrayTrainer::EnterToChange() {
+  std::unique_lock lock = Enter();
+  if (fitting_) {
+    throw Error::InvalidState(
+        "a fit of this trainer is under way: until it returns, only evaluate, predict, save and request_stop work");
+  }
   return lock;
 }
 
@@ -130,21 +142,28 @@ at::Tensor ArrayTrainer::Target(const DLTensor &tensor) const {
   return view.to(at::TensorOptions(device_).dtype(classes ? at::kLong : at::kFloat));
 }
 
-void ArrayTrainer::Step(const DLTensor &inputs, const DLTensor &targets, double *loss) {
-  const auto alone = Enter();
+Learner::Outcome ArrayTrainer::Learn(const DLTensor &inputs, const DLTensor &targets) {
   const at::Tensor input = Input(inputs), target = Target(targets);
   if (input.size(0) == 0) throw Error::InvalidArgument("the batch has no samples");
-  model_->train();
+  if (!model_->is_training()) model_->train();
   std::unique_lock<std::mutex> alone_with_generator;
   if (learner_->draws()) alone_with_generator = std::unique_lock(Generator());
-  const Learner::Outcome outcome =
+  Learner::Outcome outcome =
       learner_->Step(input, target, schedule_->At(epoch_, step_ + 1), StepSeed(settings_.seed, epoch_, step_ + 1));
   ++step_;
+  return outcome;
+}
+
+void ArrayTrainer::Step(const DLTensor &inputs, const DLTensor &targets, double *loss) {
+  const auto alone = EnterToChange();
+  const Learner::Outcome outcome = Learn(inputs, targets);
+  // From here on the weights that are in the model are what training goes on from, and the fit before is over.
+  latest_.clear();
+  best_ = {};
   if (loss != nullptr) *loss = outcome.loss.item<double>();
 }
 
-void ArrayTrainer::Evaluate(const DLTensor &inputs, const DLTensor &targets, double *loss, double *accuracy) {
-  const auto alone = Enter();
+ArrayTrainer::Measured ArrayTrainer::Measure(const DLTensor &inputs, const DLTensor &targets) {
   const c10::NoGradGuard no_grad;
   const Autocast autocast(settings_.precision, device_.type());
   const at::Tensor input = Input(inputs), target = Target(targets);
@@ -153,13 +172,21 @@ void ArrayTrainer::Evaluate(const DLTensor &inputs, const DLTensor &targets, dou
   model_->eval();
   const at::Tensor outputs = model_->forward(input);
   const Loss &criterion = learner_->loss();
-  const double sum = criterion.Sum(outputs, target).item<double>();
-  if (loss != nullptr) *loss = sum / criterion.Weight(target);
-  const bool counts = settings_.loss.kind == LossKind::kCrossEntropy || settings_.loss.kind == LossKind::kBce;
+  return {criterion.Sum(outputs, target), criterion.Weight(target), criterion.Correct(outputs, target), input.size(0)};
+}
+
+bool ArrayTrainer::CountsRight() const {
+  return settings_.loss.kind == LossKind::kCrossEntropy || settings_.loss.kind == LossKind::kBce;
+}
+
+void ArrayTrainer::Evaluate(const DLTensor &inputs, const DLTensor &targets, double *loss, double *accuracy) {
+  const auto alone = Enter();
+  const Measured measured = Measure(inputs, targets);
+  if (loss != nullptr) *loss = measured.loss.item<double>() / measured.weight;
   if (accuracy != nullptr) {
-    *accuracy = counts ? static_cast<double>(criterion.Correct(outputs, target).item<int64_t>()) /
-                             static_cast<double>(input.size(0))
-                       : std::numeric_limits<double>::quiet_NaN();
+    *accuracy = CountsRight()
+                    ? static_cast<double>(measured.correct.item<int64_t>()) / static_cast<double>(measured.samples)
+                    : std::numeric_limits<double>::quiet_NaN();
   }
 }
 
@@ -179,10 +206,15 @@ void ArrayTrainer::Predict(const DLTensor &inputs, float *outputs, size_t count)
 }
 
 void ArrayTrainer::EndEpoch(double validation_loss) {
-  const auto alone = Enter();
+  const auto alone = EnterToChange();
+  NextEpoch(validation_loss);
+}
+
+void ArrayTrainer::NextEpoch(double validation_loss) {
   if (std::isfinite(validation_loss)) schedule_->EpochEnded(validation_loss);
   ++epoch_;
   step_ = 0;
+  tally_.Restart({});
 }
 
 CheckpointInfo ArrayTrainer::NewInfo() const {
@@ -204,24 +236,77 @@ CheckpointState ArrayTrainer::State() const {
   return state;
 }
 
+NamedState ArrayTrainer::Evaluated() const {
+  NamedState state;
+  for (const auto &[name, tensor] : learner_->average().state()) {
+    if (tensor.is_floating_point()) state.emplace_back(name, tensor);  // not how many updates there were
+  }
+  if (state.empty()) {
+    for (const auto &parameter : model_->named_parameters()) {
+      if (parameter.value().requires_grad()) state.emplace_back(parameter.key(), parameter.value());
+    }
+  }
+  for (const auto &buffer : model_->named_buffers()) state.emplace_back(buffer.key(), buffer.value());
+  return state;
+}
+
+NamedState ArrayTrainer::Copies(const NamedState &state) {
+  NamedState copies;
+  for (const auto &[name, tensor] : state) copies.emplace_back(name, tensor.detach().clone());
+  return copies;
+}
+
+// What training goes on from, also where the weights of the best epoch are in its place.
+CheckpointState ArrayTrainer::LatestState() const {
+  CheckpointState state = State();
+  std::map<std::string, at::Tensor> latest(latest_.begin(), latest_.end());
+  // The names of a moving average are those of its parameters.
+  for (NamedState *group : {&state.average, &state.model}) {
+    for (auto &[name, tensor] : *group) {
+      if (auto found = latest.extract(name)) tensor = found.mapped();
+    }
+  }
+  return state;
+}
+
 void ArrayTrainer::Save(const std::string &path) {
   const auto alone = Enter();
+  tally_.Read();
+  const Tally::Totals &totals = tally_.totals();
   CheckpointInfo info = NewInfo();
   info.epoch = epoch_ - 1;
   info.step = step_;
+  info.loss_sum = totals.loss;
+  info.correct = totals.correct;
+  info.images = totals.samples;
+  info.skipped_steps = totals.skipped;
   info.plateau = schedule_->plateau();
   info.scaler = learner_->scaler().state();
-  WriteCheckpointFile(path, info, State());
+  info.best_epoch = best_.epoch;
+  info.best_val_loss = best_.loss;
+  CheckpointState state = LatestState();
+  if (best_.epoch > 0 && !(BestIsLatest() && settings_.ema_decay == 0)) state.best = best_.weights;
+  WriteCheckpointFile(path, info, state);
 }
 
 void ArrayTrainer::Load(const std::string &path) {
-  const auto alone = Enter();
+  const auto alone = EnterToChange();
   CheckpointState state = State();
+  for (const auto &[name, tensor] : Evaluated()) state.best.emplace_back(name, at::empty_like(tensor.detach()));
   const CheckpointRead read = ReadCheckpointFile(path, NewInfo(), &state);
   epoch_ = read.info.epoch + 1;
   step_ = read.info.step;
   schedule_->Restore(read.info.plateau);
   learner_->scaler().Restore(read.info.scaler);
+  tally_.Restart({read.info.loss_sum, read.info.correct, read.info.images, read.info.skipped_steps});
+  latest_.clear();
+  finished_ = false;
+  best_ = {};
+  if (read.info.best_epoch == 0) return;
+  best_.epoch = read.info.best_epoch;
+  best_.loss = read.info.best_val_loss;
+  best_.weights = read.best_is_current ? Copies(Evaluated()) : std::move(state.best);
+  PutBest();  // as if the fit had been stopped there
 }
 
 void ArrayTrainer::SaveWeights(const std::string &path) {

@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -31,8 +32,8 @@
 //      skipped}, history [[epoch,
 //      train_loss, train_accuracy, val_loss, val_accuracy, learning_rate] of each epoch done], best_epoch,
 //      best_val_accuracy, architecture, classes, mode, optimizer, precision, seed, batch_size, best_is_current}; ranks,
-//      of several; and where a job is more than the classification of images that are shuffled: recipe, best_val_loss.
-//      A number that is not finite is a string: "NaN"
+//      of several; where a job is more than the classification of images that are shuffled: recipe; after an epoch that
+//      was validated: best_val_loss. A number that is not finite is a string: "NaN"
 //   6. metadata "crc32": of all tensors' bytes in the order of their names, decimal
 // Random numbers have no state to keep: all are derived from (seed, epoch, step or image).
 
@@ -87,7 +88,8 @@ Json InfoToJson(const CheckpointInfo &info, bool best_is_current) {
                          .Set("skipped", info.scaler.skipped));
   json.Set("seed", info.seed).Set("batch_size", info.batch_size).Set("best_is_current", best_is_current);
   if (info.ranks > 1) json.Set("ranks", info.ranks);
-  if (!info.recipe.empty()) json.Set("recipe", info.recipe).Set("best_val_loss", info.best_val_loss);
+  if (!info.recipe.empty()) json.Set("recipe", info.recipe);
+  if (std::isfinite(info.best_val_loss)) json.Set("best_val_loss", info.best_val_loss);
   return json;
 }
 

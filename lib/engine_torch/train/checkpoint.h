@@ -42,7 +42,7 @@ struct CheckpointInfo {
   std::vector<report::EpochRow> history;  // epochs done
   int64_t best_epoch = 0;
   double best_val_accuracy = -1;
-  double best_val_loss = std::numeric_limits<double>::infinity();  // of the best epoch; not of a classification
+  double best_val_loss = std::numeric_limits<double>::infinity();  // of the best epoch
 };
 
 // The tensors by group. On reading, each tensor named here is copied into; `best` may be empty on writing: then the

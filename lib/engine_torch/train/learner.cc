@@ -41,6 +41,19 @@ std::vector<at::Tensor> Trained(const ImageClassifier &model) {
   return parameters;
 }
 
+// Of sum / weight, which it answers. The division's gradient is known, and autograd need not find it: of a small
+// network's step that is a twentieth.
+at::Tensor Backward(const at::Tensor &sum, double weight, const GradScaler &scaler) {
+  if (scaler.enabled() || sum.scalar_type() != at::kFloat) {
+    const at::Tensor loss = sum / weight;
+    scaler.Scale(loss).backward();
+    return loss.detach();
+  }
+  // As float32 divides.
+  sum.backward(at::scalar_tensor(1.0F / static_cast<float>(weight), sum.options()));
+  return sum.detach() / weight;
+}
+
 }  // namespace
 
 Learner::Learner(std::shared_ptr<ImageClassifier> model, const TrainSettings &settings, Input input,
@@ -105,21 +118,22 @@ Learner::Outcome Learner::Gradients(const at::Tensor &inputs, const at::Tensor &
   const int64_t images = targets.size(0);
   const int64_t part = std::max<int64_t>(part_ > 0 ? std::min(part_, images) : images, 1);
   if (buckets_) buckets_->Restart();
+  const bool whole = part == images;
   Outcome outcome;
   // Who has no images still waits with those who have, layer by layer.
   for (int64_t first = 0; first < images || (first == 0 && synchronised_); first += part) {
     const int64_t count = std::min(part, images - first);
-    const at::Tensor part_targets = targets.narrow(0, first, count);
-    at::Tensor logits, loss;
+    const at::Tensor part_targets = whole ? targets : targets.narrow(0, first, count);
+    at::Tensor logits, sum;
     {
       const Autocast autocast(precision_, device_.type());
-      logits = TrainLogits(inputs.narrow(0, first, count));
-      loss = loss_.Sum(logits, part_targets) / weight;
+      logits = TrainLogits(whole ? inputs : inputs.narrow(0, first, count));
+      sum = loss_.Sum(logits, part_targets);
     }
     if (buckets_ && first + part >= images) buckets_->Arm();
-    scaler_.Scale(loss).backward();
+    const at::Tensor loss = Backward(sum, weight, scaler_);
     const at::Tensor correct = loss_.Correct(logits.detach(), part_targets);
-    outcome.loss = first == 0 ? loss.detach() : outcome.loss + loss.detach();
+    outcome.loss = first == 0 ? loss : outcome.loss + loss;
     outcome.correct = first == 0 ? correct : outcome.correct + correct;
   }
   return outcome;
