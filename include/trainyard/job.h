@@ -188,10 +188,11 @@ TY_API ty_status ty_job_set_secret(ty_job *job, const char *name, const char *va
  * (RANK=0, WORLD_SIZE=1, ...; see distribution.h). Several nodes on the local compute are simulated: each has a
  * supervisor and a loopback address of its own.
  * Of a training job each process (rank) has its part of the images and train.batch_size of them in a step, and all make
- * the same steps. Rank 0 writes the outputs and the metrics. On CPUs they talk by MPI: ty_distribution_new_mpi. On GPUs,
- * a rank on each, by NCCL: ty_distribution_new_pytorch, or ty_distribution_new_mpi where mpirun is to start them. They
- * are on GPUs with the setting `device` cuda; with auto where GPUs are asked for (ty_job_set_gpus), and under mpirun
- * also where a node has one for each. ty_distribution_new_pytorch_per_node is for commands. Submit looks at all of it.
+ * the same steps. Rank 0 writes the outputs and the metrics. On CPUs they talk by MPI: ty_distribution_new_mpi. On
+ * GPUs, a rank on each, by NCCL: ty_distribution_new_pytorch, or ty_distribution_new_mpi where mpirun is to start them.
+ * They are on GPUs with the setting `device` cuda; with auto where GPUs are asked for (ty_job_set_gpus), and under
+ * mpirun also where a node has one for each. ty_distribution_new_pytorch_per_node is for commands. Submit looks at all
+ * of it.
  * @param job           the job
  * @param distribution  how many, where, and who starts them; copied. NULL takes it back (default)
  * @param err           [out, optional]
