@@ -8,6 +8,7 @@
 #   Trainyard::Torch        headers (as system headers) and libtorch_cpu, libc10. No RPATH: the loader opens LibTorch by path
 #   TRAINYARD_TORCH_LIB_DIR, TRAINYARD_TORCH_VERSION, TRAINYARD_TORCH_CUDA (libtorch_cuda lies beside)
 #   TRAINYARD_CUDA_INCLUDE_DIR  the CUDA runtime's headers; empty: there are none, and CUDA graphs are left out
+#   TRAINYARD_NCCL_INCLUDE_DIR  those of NCCL's ranks; empty: they are not all there, and a training cannot have several GPUs
 # On failure one line that begins with "trainyard: " says what is wrong; the scripts show that line alone.
 
 # Sets <out> to "" when LibTorch in <dir> can be used, else to the reason; and torch_include, torch_lib, torch_version.
@@ -147,5 +148,18 @@ if(TRAINYARD_TORCH_CUDA)
        AND EXISTS "${_directory}/crt/host_config.h")
       get_filename_component(TRAINYARD_CUDA_INCLUDE_DIR "${_directory}" REALPATH)
     endif()
+  endforeach()
+endif()
+# LibTorch's header of NCCL's ranks wants nccl.h, and more of the toolkit than CUDA graphs do.
+set(TRAINYARD_NCCL_INCLUDE_DIR "")
+if(TRAINYARD_CUDA_INCLUDE_DIR AND EXISTS "${TRAINYARD_CUDA_INCLUDE_DIR}/cublas_v2.h" AND EXISTS "${TRAINYARD_CUDA_INCLUDE_DIR}/cusparse.h"
+   AND EXISTS "${TRAINYARD_CUDA_INCLUDE_DIR}/cusolverDn.h")
+  foreach(_directory "${torch_lib}/../../nvidia/nccl/include" "$ENV{NCCL_HOME}/include" "${TRAINYARD_CUDA_INCLUDE_DIR}" /usr/include)
+    foreach(_cccl "${TRAINYARD_CUDA_INCLUDE_DIR}" "${TRAINYARD_CUDA_INCLUDE_DIR}/cccl")
+      if(NOT TRAINYARD_NCCL_INCLUDE_DIR AND EXISTS "${_directory}/nccl.h" AND EXISTS "${_cccl}/nv/target")
+        get_filename_component(_directory "${_directory}" REALPATH)
+        set(TRAINYARD_NCCL_INCLUDE_DIR "${_directory}" "${_cccl}")
+      endif()
+    endforeach()
   endforeach()
 endif()

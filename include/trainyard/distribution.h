@@ -20,7 +20,7 @@ TY_EXTERN_C_BEGIN
 typedef struct ty_distribution ty_distribution;
 
 /**
- * Processes that Open MPI's mpirun starts: MPI programs, Horovod.
+ * Processes that Open MPI's mpirun starts: MPI programs, Horovod; the ranks of a training job, on CPUs or GPUs.
  *
  * @param node_count              1 to 128
  * @param process_count_per_node  at least 1; at most 1024 processes in all
@@ -33,7 +33,8 @@ TY_API ty_status ty_distribution_new_mpi(int32_t node_count, int32_t process_cou
                                          ty_distribution **out_distribution, ty_error **err) TY_NOEXCEPT;
 
 /**
- * Processes that are started one by one, each ready for torch.distributed's "env://".
+ * Processes that are started one by one, each ready for torch.distributed's "env://"; the ranks of a training job that
+ * has a GPU for each.
  *
  * @param process_count     the total of all nodes, a multiple of node_count, at most 1024; 0: one per node
  * @param node_count        1 to 128

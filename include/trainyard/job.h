@@ -187,8 +187,12 @@ TY_API ty_status ty_job_set_secret(ty_job *job, const char *name, const char *va
  * Start several processes of the command. Without a distribution a job is one process, which finds the same variables
  * (RANK=0, WORLD_SIZE=1, ...; see distribution.h). Several nodes on the local compute are simulated: each has a
  * supervisor and a loopback address of its own.
- * A training job takes one of ty_distribution_new_mpi: each process (rank) has its part of the images and
- * train.batch_size of them in a step, and all make the same steps, on CPUs. Rank 0 writes the outputs and the metrics.
+ * Of a training job each process (rank) has its part of the images and train.batch_size of them in a step, and all make
+ * the same steps. Rank 0 writes the outputs and the metrics. On CPUs they talk by MPI: ty_distribution_new_mpi. On
+ * GPUs, a rank on each, by NCCL: ty_distribution_new_pytorch, or ty_distribution_new_mpi where mpirun is to start them.
+ * They are on GPUs with the setting `device` cuda; with auto where GPUs are asked for (ty_job_set_gpus), and under
+ * mpirun also where a node has one for each. ty_distribution_new_pytorch_per_node is for commands. Submit looks at all
+ * of it.
  * @param job           the job
  * @param distribution  how many, where, and who starts them; copied. NULL takes it back (default)
  * @param err           [out, optional]
@@ -212,7 +216,8 @@ TY_API ty_status ty_job_set_compute(ty_job *job, const char *name, ty_error **er
  * asks for none sees none. It waits until as many are free; more than the compute has is refused at submit.
  *
  * Default: none; for a training job what its setting `device` needs: none for cpu, one for cuda, N+1 for cuda:N, and
- * for auto one where the compute has any.
+ * for auto one where the compute has any. A training job of several ranks: one for each rank of a node (cuda, and auto
+ * where there are as many); fewer than that are refused.
  *
  * @param job    the job
  * @param count  0 to 1024; -1 takes the setting back

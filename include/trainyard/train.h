@@ -52,6 +52,12 @@
  * the training images on the GPU and crops and resizes them there: the same crops, pixels within one level of 255; a
  * transform that does more than crop and flip stays on the host.
  *
+ * Several ranks (ty_job_set_distribution): a step is that of one process with the images of all, whose gradients are
+ * added up while the backward pass is still at it. Rank by rank on the CPUs of one or more machines, by MPI, or on
+ * GPUs, by NCCL: with device cuda each rank takes the GPU of its LOCAL_RANK, of those that the run was given; cuda:N is
+ * for one process. Who writes what is the same on both. Steps are not recorded then (train.cuda_graphs). A rank that
+ * dies ends the others within seconds, and the run names it.
+ *
  * What a training run tells: the metrics train/loss, train/accuracy, val/loss, val/accuracy, learning_rate,
  * epoch_seconds and images_per_second with the epoch (from 1) as step; train/loss_step; at the end
  * best_val_accuracy, best_epoch, of that epoch val/balanced_accuracy, val/precision_macro, val/recall_macro,

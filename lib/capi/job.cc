@@ -204,11 +204,14 @@ ty_status ty_job_set_distribution(ty_job *job, const ty_distribution *distributi
       return;
     }
     const Distribution &wanted = distribution->distribution;
-    if (target.kind == RunKind::kTrain && wanted.process_count != 1 && wanted.kind != Distribution::Kind::kMpi) {
+    // Whether it has GPUs, which it needs then, may be said later: submit looks at it.
+    if (target.kind == RunKind::kTrain && wanted.process_count != 1 &&
+        wanted.kind == Distribution::Kind::kPyTorchPerNode) {
       throw Error::InvalidArgument(
-          "the ranks of a training job talk by MPI: give it a distribution of ty_distribution_new_mpi");
+          "a training job has no command that could start a node's processes: give it a distribution of "
+          "ty_distribution_new_pytorch (a GPU for each rank) or ty_distribution_new_mpi");
     }
-    target.distribution = distribution->distribution;
+    target.distribution = wanted;
   });
 }
 

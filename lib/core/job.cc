@@ -157,22 +157,47 @@ std::vector<std::string> Job::Command(const std::string &interpreter) const {
 
 namespace {
 
-// The engine's ranks talk by MPI, on CPUs.
+// The engine's ranks talk by MPI on CPUs, and by NCCL on GPUs: one rank on each.
 void CheckTrainingRanks(const Job &job) {
   if (job.RankCount() == 1) return;
-  if (job.distribution->kind != Distribution::Kind::kMpi) {
+  const Distribution &distribution = *job.distribution;
+  if (distribution.kind == Distribution::Kind::kPyTorchPerNode) {
     throw Error::InvalidArgument(
-        "the ranks of a training job talk by MPI: give it a distribution of ty_distribution_new_mpi");
+        "a training job has no command that could start a node's processes: give it a distribution of "
+        "ty_distribution_new_pytorch (a GPU for each rank) or ty_distribution_new_mpi");
   }
-  if (const std::string &device = job.train->GetString("device"); device.starts_with("cuda")) {
-    throw Error::InvalidArgument("setting 'device' is " + device +
-                                     ", and a training of several ranks runs on CPUs: set "
-                                     "it to cpu, or take the distribution back",
-                                 {{"key", "device"}});
+  const std::string &device = job.train->GetString("device");
+  if (device.starts_with("cuda:")) {
+    throw Error::InvalidArgument(
+        "setting 'device' is " + device +
+            ", and each rank of a training takes the GPU of its LOCAL_RANK: set it to cuda, or "
+            "take the distribution back",
+        {{"key", "device"}});
+  }
+  if (distribution.kind == Distribution::Kind::kPyTorch && !job.TrainsOnGpus()) {
+    throw Error::InvalidArgument(
+        "the ranks of a training job talk by MPI on CPUs: give it a distribution of ty_distribution_new_mpi; or a GPU "
+        "for each rank: setting 'device' cuda, or ty_job_set_gpus(" +
+            std::to_string(distribution.processes_per_node()) + ")",
+        {{"key", "device"}});
+  }
+  const int32_t gpus = job.resources.gpus.value_or(0);
+  if (job.TrainsOnGpus() && gpus > 0 && gpus < distribution.processes_per_node()) {
+    throw Error::InvalidArgument("the job asks for " + std::to_string(gpus) + " GPU(s) on a node, and has " +
+                                     std::to_string(distribution.processes_per_node()) +
+                                     " ranks there: a rank of a training takes one for itself; raise that with "
+                                     "ty_job_set_gpus, or use fewer processes",
+                                 {{"key", "gpus"}});
   }
 }
 
 }  // namespace
+
+bool Job::TrainsOnGpus() const {
+  if (!train) return false;
+  const std::string &device = train->GetString("device");
+  return device != "cpu" && (device.starts_with("cuda") || resources.gpus.value_or(0) > 0);
+}
 
 void Job::CheckEnvironment() const {
   if (environment.empty()) {

@@ -68,6 +68,9 @@ struct Job {
 
   // How many ranks are started.
   int32_t RankCount() const { return distribution ? distribution->process_count : 1; }
+  // Whether it is a training that has to have GPUs, as its device or the GPUs that are asked for say. One with neither
+  // (device auto) takes what is there.
+  bool TrainsOnGpus() const;
 
   // Throws Error::InvalidArgument: what is missing or does not fit together, and which call sets it.
   void Check() const;

@@ -59,11 +59,12 @@ Resources Resources::FromJson(const Json &json) {
   return resources;
 }
 
-int32_t GpusFor(const Resources &resources, const TrainConfig *train, int32_t there) {
+int32_t GpusFor(const Resources &resources, const TrainConfig *train, int32_t there, int32_t processes) {
   if (resources.gpus) return *resources.gpus;
   if (train == nullptr) return 0;
   const std::string &device = train->GetString("device");
-  return device == "auto" ? std::min(1, there) : GpusOfDevice(device);
+  if (device == "auto") return there >= processes ? processes : 0;
+  return std::max(GpusOfDevice(device), device == "cuda" ? processes : 0);
 }
 
 void CheckDevice(const Resources &resources, const TrainConfig &train) {

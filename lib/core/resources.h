@@ -29,8 +29,9 @@ struct Resources {
 
 // The GPUs that a job gets on each node where a node has `there`: what it asks for. A job that says nothing gets none,
 // but a training job (`train`) gets what its device needs: none for cpu, one for cuda, N+1 for cuda:N, and for auto one
-// when there is any, so that where it trains does not depend on who else is running.
-int32_t GpusFor(const Resources &resources, const TrainConfig *train, int32_t there);
+// when there is any, so that where it trains does not depend on who else is running. Of several ranks on a node
+// (`processes`) each needs one, and for auto they get them where there is one for each.
+int32_t GpusFor(const Resources &resources, const TrainConfig *train, int32_t there, int32_t processes = 1);
 
 // A training job's device and the GPUs asked for must fit together. Throws Error::InvalidArgument.
 void CheckDevice(const Resources &resources, const TrainConfig &train);

@@ -22,6 +22,8 @@ extern "C" {
 #define TY_ENGINE_ENTRY_NAME "trainyard_engine_entry"
 /* Beside the engine, where it was built with an MPI: what a training of several ranks needs. */
 #define TY_ENGINE_MPI_LIBRARY "libtrainyard_torch_mpi.so"
+/* Beside the engine, where it was built with CUDA: what a training on several GPUs needs. */
+#define TY_ENGINE_CUDA_LIBRARY "libtrainyard_torch_cuda.so"
 
 /* A failure. `status` is a ty_status number; strings are released by engine->free_string. */
 typedef struct ty_engine_error {
@@ -44,7 +46,8 @@ typedef struct ty_engine_host {
   const char
       *weights_path; /* the weights as a local file (downloads and registered models are resolved by the host), or "" */
   /* Several ranks each call train(), with the same settings and directories; rank 0 writes and tells metrics. */
-  int32_t rank, world_size, local_rank;
+  int32_t rank, world_size;
+  int32_t local_rank, local_world_size; /* among the ranks of this machine */
   void (*metric)(void *user, const char *name, int64_t step, double value);
   void (*progress)(void *user, const char *json);
   void (*log)(void *user, int32_t level, const char *message); /* TY_LOG_... */

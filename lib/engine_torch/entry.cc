@@ -128,7 +128,10 @@ int32_t Initialise(int32_t own, int32_t has_cuda, ty_engine_error *error) {
     if (has_cuda == 0) return;
     // Training works without it, step by step.
     const std::string why = LoadCudaHalf(OwnDirectory());
-    if (!why.empty()) Log(LogLevel::kInfo, "training steps will not be recorded (train.cuda_graphs): " + why);
+    if (!why.empty()) {
+      Log(LogLevel::kInfo,
+          "training steps will not be recorded (train.cuda_graphs), nor several GPUs used together: " + why);
+    }
   });
 }
 

@@ -131,6 +131,7 @@ std::optional<TrainFailure> Train(const RunLayout &layout) {
   callbacks.rank = rank;
   callbacks.world_size = NumberVariable("WORLD_SIZE", 1);
   callbacks.local_rank = NumberVariable("LOCAL_RANK", 0);
+  callbacks.local_world_size = NumberVariable("LOCAL_WORLD_SIZE", callbacks.world_size);
   const std::string config = WithInputs(job).ToJson().Dump();
 
   const ty_engine &engine = LoadEngine();

@@ -75,15 +75,47 @@ TEST(Distribution, AJobWithoutOneIsOneProcessAndItsJsonSaysNothingOfIt) {
   EXPECT_EQ(read.distribution->node_count, 2);
 }
 
-TEST(Distribution, TheRanksOfATrainingJobAreMpirunsAndOnCpus) {
+TEST(Distribution, TheRanksOfATrainingJobOnCpusAreMpiruns) {
   Job job = Job::Parse(R"({"kind":"train","train":{"data":{"directory":"/data"}}})", "job");
   EXPECT_NO_THROW(job.Check());
   job.distribution = Distribution::PyTorch(2, 1);
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("ty_distribution_new_mpi; or a GPU for each rank"));
+  job.resources.gpus = 0;
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("ty_distribution_new_mpi"));
+  job.resources.gpus = 2;
+  job.train->SetString("device", "cpu");
   EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("ty_distribution_new_mpi"));
   job.distribution = Distribution::Mpi(1, 2);
   EXPECT_NO_THROW(job.Check());
+  EXPECT_FALSE(job.TrainsOnGpus());
+}
+
+TEST(Distribution, ARankOfATrainingJobTakesAGpuForItselfWhoeverStartsIt) {
+  Job job = Job::Parse(R"({"kind":"train","train":{"data":{"directory":"/data"},"device":"cuda"}})", "job");
+  for (const Distribution &distribution : {Distribution::PyTorch(4, 2), Distribution::Mpi(2, 2)}) {
+    job.distribution = distribution;
+    job.resources.gpus.reset();
+    EXPECT_NO_THROW(job.Check());
+    EXPECT_TRUE(job.TrainsOnGpus());
+    job.resources.gpus = 2;
+    EXPECT_NO_THROW(job.Check());
+    job.resources.gpus = 1;
+    EXPECT_THAT(MessageOf([&] { job.Check(); }),
+                HasSubstr("asks for 1 GPU(s) on a node, and has 2 ranks there: a rank of a training takes one"));
+  }
+  // device auto goes with the GPUs that are asked for.
+  job.train->SetString("device", "auto");
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("ty_job_set_gpus"));
+  job.resources.gpus = 2;
+  EXPECT_NO_THROW(job.Check());
   job.train->SetString("device", "cuda:1");
-  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("runs on CPUs"));
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("the GPU of its LOCAL_RANK: set it to cuda"));
+}
+
+TEST(Distribution, ATrainingJobStartsNoProcessesItself) {
+  Job job = Job::Parse(R"({"kind":"train","train":{"data":{"directory":"/data"},"device":"cuda"}})", "job");
+  job.distribution = Distribution::PyTorchPerNode(2);
+  EXPECT_THAT(MessageOf([&] { job.Check(); }), HasSubstr("ty_distribution_new_pytorch (a GPU for each rank)"));
 }
 
 }  // namespace

@@ -46,6 +46,18 @@ TEST(Resources, ATrainingJobGetsTheGpusOfItsDevice) {
   EXPECT_NO_THROW(CheckDevice(resources, train));
 }
 
+TEST(Resources, EachRankOfATrainingJobGetsAGpu) {
+  TrainConfig train;
+  Resources resources;
+  for (const auto &[device, there, expected] : std::vector<std::tuple<const char *, int32_t, int32_t>>{
+           {"auto", 8, 4}, {"auto", 4, 4}, {"auto", 3, 0}, {"cpu", 8, 0}, {"cuda", 0, 4}}) {
+    train.SetString("device", device);
+    EXPECT_EQ(GpusFor(resources, &train, there, /*processes=*/4), expected) << device << " of " << there;
+  }
+  resources.gpus = 6;
+  EXPECT_EQ(GpusFor(resources, &train, 8, /*processes=*/4), 6);
+}
+
 TEST(Resources, TheQueuesVariablesAreNotTheJobs) {
   Job job;
   job.command = {"x"};

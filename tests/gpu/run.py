@@ -6,6 +6,8 @@ Exit status 1: a check failed, or a contender did not run. Figures alone never f
 import argparse
 import json
 import os
+import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import time
 from array import array
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SECTIONS = ["checks", "tutorial", "batch64", "large", "jpeg"]
+SECTIONS = ["checks", "ranks", "tutorial", "batch64", "large", "jpeg"]
 failures, rows = [], []
 
 
@@ -43,6 +45,41 @@ class Runner:
 
     def ours(self, what, **options):
         return self.call([self.arguments.driver, what, *self.words(options)])
+
+    def ranks(self, count, what, **options):
+        """Starts so many ranks, as a launcher does: the processes, with their output and errors in files."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        started = []
+        for rank in range(count):
+            place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            words = [self.arguments.driver, what, "--ranks", "1", *self.words(options if rank == 0 else {**options, "out": "/dev/null"})]
+            with open(self.path(f"rank{rank}.out"), "w") as out, open(self.path(f"rank{rank}.err"), "w") as err:
+                started.append(subprocess.Popen([str(word) for word in words], stdout=out, stderr=err,
+                                                env={**self.environment, **{name: str(value) for name, value in place.items()}}))
+        return started
+
+    def text(self, rank, kind):
+        with open(self.path(f"rank{rank}.{kind}")) as file:
+            return file.read()
+
+    def our_ranks(self, count, what, **options):
+        """Rank 0's JSON line, or None after a failure of any was noted."""
+        started = self.ranks(count, what, **options)
+        end = time.monotonic() + self.arguments.timeout
+        for rank, process in enumerate(started):
+            try:
+                status = process.wait(max(0.1, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                status = "no answer"
+            if status != 0:
+                for other in started:
+                    other.kill()
+                    other.wait()
+                failures.append(f"{what} on {count} ranks, rank {rank}: {status}: {self.text(rank, 'err').strip()[-800:]}")
+                return None
+        return json.loads(self.text(0, "out").strip().splitlines()[-1])
 
     def theirs(self, what, **options):
         return self.call([sys.executable, os.path.join(HERE, "gpu_peer.py"), what, *self.words(options)])
@@ -99,6 +136,64 @@ def checks(run):
             mean = statistics.mean(gaps)
             check(f"{precision}, losses of {length} steps", mean <= limit * max(peer["losses"]),
                   f"mean difference {mean:.3g}, last {mine['losses'][-1]:.4f} and {peer['losses'][-1]:.4f}")
+
+
+def ranks(run):
+    cuda = run.device == "cuda"
+    if cuda and not run.about.get("nccl"):
+        say("  skipped ranks: the driver was built without NCCL (see tests/gpu/README.md)")
+        return
+    there = run.about.get("gpus", 0) if cuda else 2
+    counts = [count for count in (1, 2, there) if count <= there]
+    size = {"batch": 2, "image": 64, "classes": 10} if run.small else {"batch": 16, "image": 224, "classes": 100}
+    options = {"model": "resnet18", "precision": "fp32", "deterministic": 1, "graphs": "off", "steps": 2 if run.small else 5, **size}
+    for count in sorted(set(counts)):
+        sums = run.our_ranks(count, "sums")
+        if sums:
+            check(f"{count} rank(s) by {sums['by']}: sums, largest values, broadcasts", not sums["wrong"], sums["wrong"] or "all as they must be")
+        whole = {**options, "batch": size["batch"] * count}
+        alone = run.ours("steps", norms="still", out=run.path("alone.bin"), **whole)
+        shared = run.our_ranks(count, "steps", norms="still", out=run.path("shared.bin"), **options)
+        if alone and shared:
+            difference = worst(floats(run.path("alone.bin")), floats(run.path("shared.bin")))
+            check(f"{count} rank(s): the weights of one with {count} times the batch", difference <= 1e-4 and shared["same"],
+                  f"largest difference {difference:.3g} (limit 1e-4), the same on all ranks: {shared['same']}")
+        # In batch norms over few values rounding grows a thousandfold from step to step: two, by their losses.
+        alone = run.ours("steps", norms="own", **{**whole, "steps": 2})
+        shared = run.our_ranks(count, "steps", norms="sync", **{**options, "steps": 2})
+        if alone and shared:
+            gaps = [abs(a - b) / a for a, b in zip(alone["losses"], shared["losses"])]
+            check(f"{count} rank(s), synchronised batch norms: the losses of one with {count} times the batch", gaps[0] <= 1e-4 and gaps[1] <= 0.1 and shared["same"],
+                  f"differences {gaps[0]:.3g} and {gaps[1]:.3g} (limits 1e-4 and 0.1 of the loss), the same on all ranks: {shared['same']}")
+    if there < 2:
+        say("  skipped what needs two GPUs: two ranks against one, and a rank that is killed")
+        return
+    killed_rank(run, options)
+    if not run.small:
+        for count in sorted(set(counts)):
+            for precision in ("fp32", "bf16"):
+                bench = run.our_ranks(count, "bench", model="resnet50", precision=precision, graphs="off", batch=256, image=224, classes=1000, steps=50)
+                if bench:
+                    rows.append((f"resnet50 {precision} batch 256 on each of {count} GPU(s)", "ours", f"{bench['images_per_second']:.4g}", "images/s", "", ""))
+                    say(f"  {rows[-1][0]}: {rows[-1][2]} images/s")
+
+
+def killed_rank(run, options):
+    started = run.ranks(2, "steps", **{**options, "steps": 1000000})
+    end = time.monotonic() + 120
+    while len(run.text(1, "out").split(",")) < 4 and time.monotonic() < end and started[1].poll() is None:
+        time.sleep(0.05)
+    started[1].send_signal(signal.SIGKILL)
+    start = time.monotonic()
+    try:
+        status = started[0].wait(60)
+    except subprocess.TimeoutExpired:
+        status = None
+        started[0].kill()
+        started[0].wait()
+    started[1].wait()
+    check("a rank that is killed ends the other one, which names it", status not in (None, 0) and "rank 1 has gone" in run.text(0, "err"),
+          f"status {status} after {time.monotonic() - start:.1f} s: {run.text(0, 'err').strip()[-300:]}")
 
 
 def race(run, name, unit, contenders):
@@ -245,7 +340,7 @@ def main():
         return 1
     for section in arguments.only.split(","):
         say(f"{section}:")
-        {"checks": checks, "tutorial": tutorial, "batch64": batch64, "large": large, "jpeg": jpeg}[section](run)
+        {"checks": checks, "ranks": ranks, "tutorial": tutorial, "batch64": batch64, "large": large, "jpeg": jpeg}[section](run)
     if rows:
         say("\n| what | who | median | unit | range | ratio to (above 1: ours is better) |\n|---|---|---|---|---|---|")
         for row in rows:

@@ -2,7 +2,7 @@
 # Checks the engine against PyTorch on a GPU, and measures both. Builds its driver from the source tree alone, against the LibTorch inside the active
 # Python's torch: needs that Python (torch, torchvision), CMake, a C++20 compiler, and no network.
 #
-#   sh tests/gpu/run.sh [--device cuda|cpu] [--small] [--data DIR] [--only checks,tutorial,batch64,large,jpeg] [--rounds N]
+#   sh tests/gpu/run.sh [--device cuda|cpu] [--small] [--data DIR] [--only checks,ranks,tutorial,batch64,large,jpeg] [--rounds N]
 #
 # --small: minutes on a CPU, to see that all of this works; its figures mean nothing. --data: a folder with train and val (default: made here).
 # TRAINYARD_GPU_PYTHON (python3), TRAINYARD_GPU_BUILD (build/gpu), TRAINYARD_GPU_PREFIX (a folder of carry.sh's) name other places.

@@ -54,13 +54,12 @@ int64_t PlacesOf(const Capacity &capacity) {
   return places;
 }
 
-// Of several ranks the engine trains on CPUs.
 int32_t GpusPerNode(const Job &job, int32_t there) {
-  return GpusFor(job.resources, job.train && job.RankCount() == 1 ? &*job.train : nullptr, there);
+  return GpusFor(job.resources, job.train ? &*job.train : nullptr, there, ProcessesPerNode(job));
 }
 
 bool MayGetGpus(const Job &job) {
-  return GpusPerNode(job, 1) > 0;
+  return GpusPerNode(job, Resources::kMaxGpus) > 0;
 }
 
 std::string OnEach(int32_t nodes) {
@@ -146,7 +145,8 @@ JobNeeds NeedsOf(const Job &job, Store *store) {
   needs.compute = FindCompute(job.compute, store);
   needs.capacity = CapacityOf(needs.compute, store->layout().Root(), MayGetGpus(job));
   needs.node_count = job.distribution ? job.distribution->node_count : 1;
-  const auto gpus = static_cast<int32_t>(needs.capacity.nodes[0].gpus.size());
+  auto gpus = static_cast<int32_t>(needs.capacity.nodes[0].gpus.size());
+  if (job.compute == kLocalCompute) gpus /= needs.node_count;  // the one machine stands for all of them
   needs.gpus_per_node = GpusPerNode(job, gpus);
   needs.ticket.priority = resources.priority;
   // A slot is a place for one process, or for one CPU of those asked for.

@@ -98,16 +98,24 @@ void CheckProgram(const Job &job) {
   throw Error::NotFound("program '" + program + "' is not in PATH (" + search + ")", {{"path", program}});
 }
 
+// By what the ranks of a training talk.
+void CheckRanksLibrary(const Job &job) {
+  if (!job.train || job.RankCount() == 1) return;
+  const bool gpus = job.TrainsOnGpus();
+  const std::string library = JoinPath(RuntimeDirectory(), gpus ? TY_ENGINE_CUDA_LIBRARY : TY_ENGINE_MPI_LIBRARY);
+  if (PathExists(library)) return;
+  throw Error(Status::kUnsupported,
+              std::string("a training job of several ranks ") + (gpus ? "on GPUs " : "") + "needs '" + library +
+                  "', which is built where " +
+                  (gpus ? "LibTorch has CUDA and the headers of CUDA (with crt/) and NCCL are found"
+                        : "there is an MPI with its headers (Debian: apt-get install libopenmpi-dev)") +
+                  ": build trainyard there, or take the distribution back");
+}
+
 // mpirun is started by the supervisor, with the environment of the submitting process.
 void CheckLauncher(const Job &job) {
+  CheckRanksLibrary(job);
   if (!job.distribution || job.distribution->kind != Distribution::Kind::kMpi) return;
-  const std::string plugin = JoinPath(RuntimeDirectory(), TY_ENGINE_MPI_LIBRARY);
-  if (job.train && job.RankCount() > 1 && !PathExists(plugin)) {
-    throw Error(Status::kUnsupported,
-                "a training job of several ranks needs '" + plugin +
-                    "', which is built where there is an MPI with its headers (Debian: apt-get "
-                    "install libopenmpi-dev): build trainyard there, or take the distribution back");
-  }
   const std::string search = SearchPath(Job());
   if (!FindProgram("mpirun", search).empty()) return;
   throw Error::NotFound("an MPI distribution needs Open MPI, and there is no 'mpirun' in PATH (" + search +

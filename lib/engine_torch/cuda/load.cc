@@ -17,6 +17,7 @@ std::string LoadCudaHalf(const std::string &directory) {
   const auto entry = reinterpret_cast<const CudaHalf *(*)()>(dlsym(library, kCudaHalfSymbol));
   if (entry == nullptr || std::string(entry()->build_id) != BuildId()) return "'" + path + "' is of another build";
   SetGraphCapture(entry()->new_graph_capture);
+  SetGpuCollective(entry()->new_collective);
   return "";
 }
 

@@ -8,6 +8,8 @@
 namespace trainyard {
 namespace {
 
+MakeGpuCollective make_gpu_collective = nullptr;
+
 bool IsSet(const char *name) {
   return std::getenv(name) != nullptr;  // NOLINT(concurrency-mt-unsafe): nothing here changes the environment
 }
@@ -19,12 +21,28 @@ bool StartedByMpi() {
 
 }  // namespace
 
-std::unique_ptr<Collective> OpenCollective(int rank, int world_size, const std::string &plugin) {
+void SetGpuCollective(MakeGpuCollective make) {
+  make_gpu_collective = make;
+}
+
+bool HasGpuCollective() {
+  return make_gpu_collective != nullptr;
+}
+
+std::unique_ptr<Collective> OpenCollective(int rank, int world_size, c10::Device device, const std::string &plugin) {
+  if (!device.is_cpu()) {
+    if (HasGpuCollective()) return make_gpu_collective(rank, world_size, device);
+    throw Error(
+        Status::kUnsupported,
+        "training on several GPUs needs NCCL, and this trainyard was built without: build it where LibTorch has "
+        "CUDA and the headers of CUDA (with crt/) and of NCCL are found, or set device to cpu");
+  }
   if (!StartedByMpi()) {
-    throw Error(Status::kUnsupported,
-                "the " + std::to_string(world_size) +
-                    " ranks of this training were not started by mpirun, and the engine has no other way for them to "
-                    "talk: give the job a distribution of ty_distribution_new_mpi");
+    throw Error(
+        Status::kUnsupported,
+        "the " + std::to_string(world_size) +
+            " ranks of this training are on CPUs and were not started by mpirun, and the engine has no other way "
+            "for them to talk: give the job a distribution of ty_distribution_new_mpi, or a GPU for each rank");
   }
   std::unique_ptr<Collective> collective = OpenMpiCollective(plugin);
   if (collective->rank() == rank && collective->world_size() == world_size) return collective;

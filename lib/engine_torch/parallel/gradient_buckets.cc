@@ -115,7 +115,7 @@ std::vector<bool> GradientBuckets::Used() const {
   return used;
 }
 
-void GradientBuckets::Finish(const at::Tensor &also) {
+void GradientBuckets::Finish(const std::vector<at::Tensor> &also) {
   for (; next_ < buckets_.size(); ++next_) {
     Bucket &bucket = buckets_[next_];
     for (const size_t i : bucket.slots) {
@@ -123,9 +123,10 @@ void GradientBuckets::Finish(const at::Tensor &also) {
     }
     Send(&bucket);
   }
-  const auto last = collective_->AllReduce(also, Collective::Reduction::kSum);
+  std::vector<std::unique_ptr<Collective::Work>> last;
+  for (const at::Tensor &tensor : also) last.push_back(collective_->AllReduce(tensor, Collective::Reduction::kSum));
   for (Bucket &bucket : buckets_) bucket.work->Wait();
-  last->Wait();
+  for (const auto &work : last) work->Wait();
   armed_ = false;
   for (const Slot &slot : slots_) at::Tensor(slot.parameter).mutable_grad() = slot.view;
 }

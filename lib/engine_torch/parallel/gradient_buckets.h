@@ -36,9 +36,9 @@ class GradientBuckets {
   void Begin();
   void Arm() { armed_ = true; }
   void Restart();
-  // Sends what is left (zeros for what had no gradient here) and waits for all. `also`: a small tensor that is added up
-  // behind the buckets, for what is known after the backward pass only.
-  void Finish(const at::Tensor &also);
+  // Sends what is left (zeros for what had no gradient here) and waits for all, as Collective::Work does. `also`: small
+  // tensors that are added up behind the buckets, for what is known after the backward pass only.
+  void Finish(const std::vector<at::Tensor> &also);
   // By parameter: whether this rank had a gradient for it. Valid after Begin() and the passes, before Finish() too.
   std::vector<bool> Used() const;
   // Takes the gradients away again of parameters that no rank used, as if there had been no buckets.

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine_torch/parallel/lost_peer.h"
 #include "engine_torch/parallel/mpi_plugin.h"
 #include "util/build_id.h"
 #include "util/error.h"
@@ -32,12 +33,6 @@ constexpr int64_t kMostElements = int64_t{1} << 28;
 constexpr microseconds kLongestSleep{500};
 // Waiting is looked at this many times before it begins to sleep.
 constexpr int kLooksBeforeSleep = 20;
-// In words by which whoever looks for the rank to blame knows that it is another one (launch/blame.cc).
-constexpr const char *kLostPeer = "a peer rank ended, or the network failed: ";
-
-[[noreturn]] void ThrowFailed(const std::string &what) {
-  throw Error(Status::kEngine, what, {{"code", "ranks"}});
-}
 
 std::string PluginBesideThisLibrary() {
   Dl_info info{};
@@ -94,7 +89,7 @@ class MpiCollective final : public Collective {
     if (failure_.empty()) return;
     lock.unlock();
     thread_.join();
-    ThrowFailed("MPI did not start: " + failure_);
+    ThrowRanksFailed("MPI did not start: " + failure_);
   }
   MpiCollective(const MpiCollective &) = delete;
   MpiCollective &operator=(const MpiCollective &) = delete;
@@ -106,6 +101,10 @@ class MpiCollective final : public Collective {
   int rank() const override { return rank_; }
   int world_size() const override { return size_; }
   std::string name() const override { return library_; }
+  std::string failure() const override {
+    const std::lock_guard lock(mutex_);
+    return failure_;
+  }
 
   std::unique_ptr<Work> AllReduce(const at::Tensor &tensor, Reduction reduction) override {
     const ty_mpi_type type = TypeOf(tensor);
@@ -140,7 +139,7 @@ class MpiCollective final : public Collective {
     }
     changed_.notify_all();
     if (thread_.joinable()) thread_.join();
-    if (!failure_.empty()) ThrowFailed(failure_);
+    if (!failure_.empty()) ThrowRanksFailed(failure_);
   }
 
   void Abort() override {
@@ -184,7 +183,7 @@ class MpiCollective final : public Collective {
     operation->tensor = tensor;
     {
       const std::lock_guard lock(mutex_);
-      if (!failure_.empty()) ThrowFailed(failure_);
+      if (!failure_.empty()) ThrowRanksFailed(failure_);
       asked_.push_back(operation);
     }
     changed_.notify_all();
@@ -194,7 +193,7 @@ class MpiCollective final : public Collective {
   void Await(const Operation &operation) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return operation.done || !failure_.empty(); });
-    if (!operation.done) ThrowFailed(failure_);
+    if (!operation.done) ThrowRanksFailed(failure_);
   }
 
   void Fail(const std::string &what) {
@@ -306,7 +305,7 @@ class MpiCollective final : public Collective {
   const ty_mpi &mpi_;
   int32_t rank_ = 0, size_ = 0;
   std::string library_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::shared_ptr<Operation>> asked_;
   bool started_ = false, closing_ = false;

@@ -33,8 +33,8 @@ Ranks::Ranks(std::unique_ptr<Collective> collective) : collective_(std::move(col
   for (const double place : places) on_this_machine_ += place == own ? 1 : 0;
 }
 
-Ranks Ranks::Open(int rank, int world_size) {
-  return world_size > 1 ? Ranks(OpenCollective(rank, world_size)) : Ranks();
+Ranks Ranks::Open(int rank, int world_size, c10::Device device) {
+  return world_size > 1 ? Ranks(OpenCollective(rank, world_size, device)) : Ranks();
 }
 
 void Ranks::SumTensor(const at::Tensor &values) const {
@@ -55,9 +55,10 @@ int64_t Ranks::Max(int64_t value) const {
 }
 
 bool Ranks::Same(int64_t value) const {
-  const int64_t most = Max(value);
-  const int64_t least = -Max(-value);
-  return most == least;
+  if (!several()) return true;
+  at::Tensor most_and_least = at::tensor({value, -value}, at::TensorOptions(at::kLong));
+  collective_->AllReduce(most_and_least, Collective::Reduction::kMax)->Wait();
+  return most_and_least[0].item<int64_t>() == -most_and_least[1].item<int64_t>();
 }
 
 void Ranks::Share(const std::vector<at::Tensor> &tensors) const {

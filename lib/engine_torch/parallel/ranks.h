@@ -21,14 +21,17 @@ class Ranks {
   Ranks() = default;  // one process
   explicit Ranks(std::unique_ptr<Collective> collective);
   // Throws as OpenCollective.
-  static Ranks Open(int rank, int world_size);
+  static Ranks Open(int rank, int world_size, c10::Device device);
 
   int rank() const { return collective_ == nullptr ? 0 : collective_->rank(); }
   int count() const { return collective_ == nullptr ? 1 : collective_->world_size(); }
-  bool several() const { return count() > 1; }
+  // Whether there are others to talk to. Who talks to nobody but itself by way of a collective, to see it work, counts.
+  bool several() const { return collective_ != nullptr; }
   bool leads() const { return rank() == 0; }  // writes files and reports
   Collective *collective() const { return collective_.get(); }
   std::string name() const { return collective_ == nullptr ? "" : collective_->name(); }
+  // Collective::failure.
+  std::string failure() const { return collective_ == nullptr ? "" : collective_->failure(); }
   // Those on this machine that share its CPUs with this one, this one counted.
   int on_this_machine() const { return on_this_machine_; }
 

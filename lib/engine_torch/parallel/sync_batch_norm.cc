@@ -17,15 +17,17 @@ using torch::autograd::variable_list;
 
 struct Moments {
   at::Tensor mean, variance;  // [channels], of all ranks' values
-  double count = 0;           // values of a channel, on all ranks
+  at::Tensor count;           // values of a channel, on all ranks: a double
 };
 
 // Each rank writes its values' number, means and variances into a row of its own; the sum over the ranks is all rows.
-// Put together by Chan's formula, in double: no difference of large numbers, and the same on every rank.
+// Put together by Chan's formula, in double: no difference of large numbers, and the same on every rank. All of it
+// stays on the device: nothing is waited for.
 Moments MomentsOfAll(const at::Tensor &input, at::ScalarType type, Collective *collective) {
   const int64_t channels = input.size(1);
   const int64_t values = channels == 0 ? 0 : input.numel() / channels;
-  at::Tensor rows = at::zeros({collective->world_size(), 1 + 2 * channels}, at::TensorOptions(at::kDouble));
+  at::Tensor rows =
+      at::zeros({collective->world_size(), 1 + 2 * channels}, at::TensorOptions(at::kDouble).device(input.device()));
   if (values > 0) {
     at::Tensor row = rows[collective->rank()];
     std::vector<int64_t> others = {0};
@@ -42,7 +44,7 @@ Moments MomentsOfAll(const at::Tensor &input, at::ScalarType type, Collective *c
   const at::Tensor counts = rows.select(1, 0);
   const at::Tensor means = rows.narrow(1, 1, channels);
   Moments moments;
-  moments.count = counts.sum().item<double>();
+  moments.count = counts.sum();
   const at::Tensor shares = (counts / moments.count).unsqueeze(1);
   const at::Tensor mean = (means * shares).sum(0);
   const at::Tensor variance = ((rows.narrow(1, 1 + channels, channels) + (means - mean).square()) * shares).sum(0);
@@ -54,10 +56,9 @@ Moments MomentsOfAll(const at::Tensor &input, at::ScalarType type, Collective *c
 class SyncBatchNorm final : public torch::autograd::Function<SyncBatchNorm> {
  public:
   static at::Tensor forward(AutogradContext *context, const at::Tensor &input, const at::Tensor &weight,
-                            const at::Tensor &bias, const at::Tensor &mean, const at::Tensor &variance, double count,
-                            double epsilon, int64_t collective) {
-    context->save_for_backward({input, weight, mean, variance});
-    context->saved_data["count"] = count;
+                            const at::Tensor &bias, const at::Tensor &mean, const at::Tensor &variance,
+                            const at::Tensor &count, double epsilon, int64_t collective) {
+    context->save_for_backward({input, weight, mean, variance, count});
     context->saved_data["epsilon"] = epsilon;
     context->saved_data["collective"] = collective;
     return std::get<0>(at::native_batch_norm(input, weight, bias, mean, variance, /*training=*/false, 0, epsilon));
@@ -68,8 +69,7 @@ class SyncBatchNorm final : public torch::autograd::Function<SyncBatchNorm> {
   // are added up like all gradients.
   static variable_list backward(AutogradContext *context, const variable_list &gradients) {
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor &input = saved[0], &weight = saved[1], &mean = saved[2], &variance = saved[3];
-    const double count = context->saved_data["count"].toDouble();
+    const at::Tensor &input = saved[0], &weight = saved[1], &mean = saved[2], &variance = saved[3], &count = saved[4];
     const double epsilon = context->saved_data["epsilon"].toDouble();
     auto *collective = reinterpret_cast<Collective *>(context->saved_data["collective"].toInt());
     const at::Tensor gradient = gradients[0].contiguous(input.suggest_memory_format());
@@ -101,9 +101,10 @@ at::Tensor Normalise(const at::Tensor &input, const BatchNorm2dImpl &norm, Colle
     const c10::NoGradGuard no_grad;
     moments = MomentsOfAll(input, norm.weight.scalar_type(), collective);
     const double factor = norm.options.momentum().value_or(0.1);
-    const double unbiased = moments.count > 1 ? moments.count / (moments.count - 1) : 1;
+    // Of one value alone there is nothing to correct.
+    const at::Tensor unbiased = moments.count / (moments.count - 1).clamp_min(1);
     at::Tensor(norm.running_mean).mul_(1 - factor).add_(moments.mean, factor);
-    at::Tensor(norm.running_var).mul_(1 - factor).add_(moments.variance, factor * unbiased);
+    at::Tensor(norm.running_var).mul_(1 - factor).add_(moments.variance * unbiased, factor);
     at::Tensor(norm.num_batches_tracked).add_(1);
   }
   return SyncBatchNorm::apply(input, norm.weight, norm.bias, moments.mean, moments.variance, moments.count,

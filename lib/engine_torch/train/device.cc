@@ -23,7 +23,7 @@ c10::Device ChooseDevice(const std::string &name) {
     }
     index = *number;
   }
-  const int count = torch::cuda::is_available() ? torch::cuda::device_count() : 0;
+  const int count = GpuCount();
   if (count == 0) {
     throw Error(
         Status::kUnsupported,
@@ -35,6 +35,28 @@ c10::Device ChooseDevice(const std::string &name) {
                                           " GPU(s), numbered from 0");
   }
   return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+int GpuCount() {
+  return torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
+}
+
+c10::Device ChooseRankDevice(const std::string &name, int local_rank, int local_ranks, int gpus, bool can_share) {
+  if (name == "cpu") return c10::kCPU;
+  const bool enough = gpus >= local_ranks && local_rank < gpus;
+  if (name == "auto" || name.empty()) {
+    if (!enough || !can_share) return c10::kCPU;
+  } else if (name != "cuda") {
+    throw Error::InvalidArgument("device '" + name +
+                                 "' is one GPU, and this training has several ranks: set device to cuda, and each "
+                                 "takes the one of its LOCAL_RANK");
+  } else if (!enough) {
+    throw Error(Status::kUnsupported,
+                std::to_string(local_ranks) + " ranks are to train on GPUs here, one on each, and this run sees " +
+                    std::to_string(gpus) +
+                    ": ask for as many GPUs on a node as it has ranks (ty_job_set_gpus), or set device to cpu");
+  }
+  return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(local_rank));
 }
 
 }  // namespace trainyard

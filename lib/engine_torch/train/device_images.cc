@@ -107,8 +107,15 @@ bool DeviceImages::CanDo(const image::TransformConfig &transform) {
          random.rotation.degrees == 0 && random.grayscale == 0 && random.erasing.probability == 0;
 }
 
-DeviceImages::DeviceImages(Dataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size)
-    : dataset_(dataset), sampler_(sampler), device_(device), batch_size_(batch_size), places_(dataset->size()) {}
+DeviceImages::DeviceImages(Dataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size, int rank,
+                           int ranks)
+    : dataset_(dataset),
+      sampler_(sampler),
+      device_(device),
+      batch_size_(batch_size),
+      rank_(rank),
+      ranks_(ranks),
+      places_(dataset->size()) {}
 
 bool DeviceImages::Fill(int threads) {
   const c10::NoGradGuard no_grad;
@@ -159,6 +166,8 @@ void DeviceImages::Begin(int64_t epoch, int64_t first_step) {
   epoch_ = static_cast<uint32_t>(epoch);
   order_ = sampler_->Order(epoch_);
   repeats_ = sampler_->repeats() ? Sampler::RepeatsIn(order_, dataset_->size()) : std::vector<uint32_t>();
+  if (!repeats_.empty()) repeats_ = PartOfRank(std::move(repeats_), rank_, ranks_, /*padded=*/true);
+  order_ = PartOfRank(std::move(order_), rank_, ranks_, /*padded=*/true);
   next_ = std::min(order_.size(), static_cast<size_t>(first_step * batch_size_));
 }
 

@@ -34,7 +34,9 @@ class DeviceImages {
   // Whether the transform is only crops and flips.
   static bool CanDo(const image::TransformConfig &transform);
 
-  DeviceImages(Dataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size);
+  // Each of `ranks` keeps all images, and goes through its part of an epoch.
+  DeviceImages(Dataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size, int rank = 0,
+               int ranks = 1);
 
   // Decodes the images, on so many threads, and moves them. False when they do not fit into the device's memory, or
   // the host's on the way: nothing is kept then. Bad images are the data set's to tell.
@@ -55,6 +57,7 @@ class DeviceImages {
   const Sampler *sampler_;
   const c10::Device device_;
   const int64_t batch_size_;
+  const int rank_, ranks_;
   std::vector<Place> places_;
   at::Tensor pixels_;  // [n, 3] bytes, on the device
   uint32_t epoch_ = 1;

@@ -139,23 +139,32 @@ Learner::Outcome Learner::Gradients(const at::Tensor &inputs, const at::Tensor &
   return outcome;
 }
 
-// Of all ranks: gradients, loss, right answers.
+// Of all ranks: gradients, loss, right answers. Loss and answers stay on the device; which parameters have a gradient
+// is known to the host, and is not waited for with them.
 void Learner::AddUp(Outcome *outcome) {
-  const std::vector<bool> used = buckets_->Used();
-  const auto count = static_cast<int64_t>(used.size());
-  at::Tensor sums = at::zeros({2 + count}, at::TensorOptions(at::kDouble));
-  auto *values = sums.mutable_data_ptr<double>();
+  std::vector<bool> used = buckets_->Used();
+  at::Tensor by_host = at::zeros({static_cast<int64_t>(used.size())}, at::TensorOptions(at::kDouble));
+  auto *values = by_host.mutable_data_ptr<double>();
+  for (size_t i = 0; i < used.size(); ++i) values[i] = used[i] ? 1 : 0;
+  at::Tensor by_device = at::zeros({2}, at::TensorOptions(at::kDouble).device(device_));
   if (outcome->loss.defined()) {
-    values[0] = outcome->loss.item<double>();
-    values[1] = outcome->correct.item<double>();
+    by_device[0].copy_(outcome->loss);
+    by_device[1].copy_(outcome->correct);
   }
-  for (size_t i = 0; i < used.size(); ++i) values[2 + i] = used[i] ? 1 : 0;
-  buckets_->Finish(sums);
-  outcome->loss = sums[0];
-  outcome->correct = sums[1].to(at::kLong);
-  std::vector<bool> used_by_any(used.size());
-  for (size_t i = 0; i < used.size(); ++i) used_by_any[i] = values[2 + i] > 0;
-  buckets_->Forget(used_by_any);
+  if (device_.is_cpu()) {
+    // One message less.
+    at::Tensor both = at::cat({by_device, by_host});
+    buckets_->Finish({both});
+    by_device = both.narrow(0, 0, 2);
+    by_host = both.narrow(0, 2, by_host.numel());
+  } else {
+    buckets_->Finish({by_device, by_host});
+  }
+  outcome->loss = by_device[0];
+  outcome->correct = by_device[1].to(at::kLong);
+  values = by_host.mutable_data_ptr<double>();
+  for (size_t i = 0; i < used.size(); ++i) used[i] = values[i] > 0;
+  buckets_->Forget(used);
 }
 
 void Learner::RestoreBuffers() {
@@ -230,11 +239,13 @@ Learner::Outcome Learner::EagerStep(const at::Tensor &inputs, const at::Tensor &
 }
 
 Learner::Outcome Learner::Step(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates,
-                               uint64_t seed) {
+                               uint64_t seed, std::vector<double> *along) {
   // Of the whole batch: its weight and images.
   std::vector<double> whole = {loss_.Weight(targets), static_cast<double>(targets.size(0))};
   if (buckets_) {
+    if (along != nullptr) whole.insert(whole.end(), along->begin(), along->end());
     ranks_->Sum(&whole);
+    if (along != nullptr) along->assign(whole.begin() + 2, whole.end());
     if (whole[1] == 0) return {};
     buckets_->Begin();
   }

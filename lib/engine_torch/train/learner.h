@@ -47,10 +47,11 @@ class Learner {
   // Whether a step is random (dropout). It then uses LibTorch's generator of the whole process.
   bool draws() const { return draws_; }
   // inputs: [n, ...]; targets: as the loss wants them; both on the model's device. `seed`: of what is random in the
-  // step (dropout). With several ranks all call it together, each with its part of the batch, which may be empty. A
-  // loss that is no finite number leaves everything as it was (batch norm statistics too) when
-  // nan_policy is `skip`.
-  Outcome Step(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates, uint64_t seed);
+  // step (dropout). With several ranks all call it together, each with its part of the batch, which may be empty;
+  // `along`: numbers that are added up over the ranks with what they say to each other anyway, before the step begins.
+  // A loss that is no finite number leaves everything as it was (batch norm statistics too) when nan_policy is `skip`.
+  Outcome Step(const at::Tensor &inputs, const at::Tensor &targets, const StepRates &rates, uint64_t seed,
+               std::vector<double> *along = nullptr);
 
   at::Tensor Logits(const at::Tensor &inputs) const;
   const Loss &loss() const { return loss_; }

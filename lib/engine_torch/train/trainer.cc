@@ -9,6 +9,7 @@
 #include "core/train_config.h"
 #include "engine_torch/models/load.h"
 #include "engine_torch/models/registry.h"
+#include "engine_torch/parallel/lost_peer.h"
 #include "engine_torch/train/allocator.h"
 #include "engine_torch/train/device.h"
 #include "engine_torch/train/failure.h"
@@ -72,7 +73,10 @@ void Trainer::Run() {
     const auto *error = dynamic_cast<const Error *>(&failure);
     // Who makes room goes on later: there is nothing to tell yet; nor before the data was found.
     const bool tell = (error == nullptr || error->status() != Status::kCanceled) && validation_ != nullptr;
-    if (tell) LeaveReport(report::Ending::kFailed, failure.what(), std::nullopt);
+    // What a lost rank has left unfinished on a GPU looks like a failure of its own.
+    const std::string lost = ranks_.failure();
+    if (tell) LeaveReport(report::Ending::kFailed, lost.empty() ? failure.what() : lost, std::nullopt);
+    if (!lost.empty()) ThrowRanksFailed(lost);
     throw;
   }
 }
@@ -140,8 +144,9 @@ void Trainer::FillDevice() {
                   "this transform does more (data.cache gpu)");
     return;
   }
-  auto images = std::make_unique<DeviceImages>(train_.get(), sampler_.get(), device_, settings_.batch_size);
-  if (images->Fill(settings_.workers > 0 ? settings_.workers : AvailableCpus())) {
+  auto images = std::make_unique<DeviceImages>(train_.get(), sampler_.get(), device_, settings_.batch_size,
+                                               ranks_.rank(), ranks_.count());
+  if (images->Fill(settings_.workers > 0 ? settings_.workers : AvailableCpus() / ranks_.on_this_machine())) {
     device_images_ = std::move(images);
   } else {
     reporter_.Log(LogLevel::kWarning,

@@ -98,6 +98,9 @@ class Trainer {
   void ShareBuffers() const;
   // What the host of any rank wants.
   StopRequest Wanted() const;
+  // The same by way of a sum over the ranks: what this one adds, and what the sum says.
+  std::vector<double> OwnWish() const;
+  static StopRequest WishOf(const std::vector<double> &sum);
   void AddUp(Totals *totals);
   // Bad images that any rank met.
   std::set<size_t> AllBad(const Dataset &dataset) const;
@@ -116,10 +119,11 @@ class Trainer {
   void EnqueueTraining(int64_t epoch, int64_t first_step);
   std::unique_ptr<Chunk> NextTraining();
   PhaseEnd TrainPhase(int64_t epoch, Totals *totals);
-  void TrainStep(int64_t epoch, int64_t step, const at::Tensor &inputs, const at::Tensor &targets);
+  // What the host of any rank wanted when the step began: asked for with the step, not in a message of its own.
+  StopRequest TrainStep(int64_t epoch, int64_t step, const at::Tensor &inputs, const at::Tensor &targets);
   // False: a loss was not finite, and training may go back.
   bool ReadSteps(int64_t epoch, Totals *totals);
-  PhaseEnd AfterStep(int64_t epoch, int64_t step, int64_t start_ms, Totals *totals);
+  PhaseEnd AfterStep(int64_t epoch, int64_t step, int64_t start_ms, StopRequest request, Totals *totals);
   // False: nothing was written, for the state is not finite.
   bool WriteCheckpoint(const Totals &totals);
   // Ends this process' part of the job; another one goes on from the last checkpoint.

@@ -206,10 +206,12 @@ Trainer::PhaseEnd Trainer::TrainPhase(int64_t epoch, Totals *totals) {
     for (const int64_t count : chunk->batches) {
       ++step;
       ++info_.global_step;
+      StopRequest request = StopRequest::kNone;
       if (count > 0 || ranks_.several())
-        TrainStep(epoch, step, inputs.narrow(0, first, count), targets.narrow(0, first, count));
+        request = TrainStep(epoch, step, inputs.narrow(0, first, count), targets.narrow(0, first, count));
       first += count;
-      end = AfterStep(epoch, step, start, totals);
+      // One process asks after the step: nothing is later by it.
+      end = AfterStep(epoch, step, start, ranks_.several() ? request : Wanted(), totals);
       if (end != PhaseEnd::kDone) break;
     }
   }
@@ -229,10 +231,12 @@ Trainer::PhaseEnd Trainer::TrainPhase(int64_t epoch, Totals *totals) {
   return end;
 }
 
-void Trainer::TrainStep(int64_t epoch, int64_t step, const at::Tensor &inputs, const at::Tensor &targets) {
-  const Learner::Outcome outcome =
-      learner_->Step(inputs, targets, RatesAt(epoch, step), StepSeed(settings_.seed, epoch, step, ranks_.rank()));
-  if (outcome.images == 0) return;
+StopRequest Trainer::TrainStep(int64_t epoch, int64_t step, const at::Tensor &inputs, const at::Tensor &targets) {
+  std::vector<double> wishes = OwnWish();
+  const Learner::Outcome outcome = learner_->Step(inputs, targets, RatesAt(epoch, step),
+                                                  StepSeed(settings_.seed, epoch, step, ranks_.rank()), &wishes);
+  const StopRequest request = WishOf(wishes);
+  if (outcome.images == 0) return request;
   if (outcome.overflowed && learner_->scaler().state().skipped == 1) {
     reporter_.Log(LogLevel::kInfo, "a gradient is beyond fp16 in epoch " + std::to_string(epoch) + ", step " +
                                        std::to_string(step) +
@@ -245,13 +249,14 @@ void Trainer::TrainStep(int64_t epoch, int64_t step, const at::Tensor &inputs, c
                                           std::to_string(step) +
                                           ": such steps are left out and counted (train.nan_policy skip)");
   }
+  return request;
 }
 
 // What is due between two steps: losses, progress, a checkpoint, requests of the host.
-Trainer::PhaseEnd Trainer::AfterStep(int64_t epoch, int64_t step, int64_t start_ms, Totals *totals) {
+Trainer::PhaseEnd Trainer::AfterStep(int64_t epoch, int64_t step, int64_t start_ms, StopRequest request,
+                                     Totals *totals) {
   const bool save =
       settings_.checkpoint_every_steps > 0 && step % settings_.checkpoint_every_steps == 0 && step < StepsPerEpoch();
-  const StopRequest request = Wanted();
   const bool leave = request == StopRequest::kLeave;
   // On a GPU, reading a value waits for all that was started before: done once in a while only. Ranks read at the same
   // steps: what they find there may send all of them back.

@@ -1,4 +1,5 @@
 #include <ATen/Functions.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <utility>
 
@@ -30,14 +31,15 @@ uint32_t ChecksumOf(const image::ImageFolder &folder, uint32_t crc) {
 }  // namespace
 
 void Trainer::MeetRanks() {
-  ranks_ = Ranks::Open(host_->rank, host_->world_size);
-  device_ = ChooseDevice(ranks_.several() && settings_.device == "auto" ? "cpu" : settings_.device);
-  if (!ranks_.several()) return;
-  if (!device_.is_cpu()) {
-    throw Error(Status::kUnsupported,
-                "several ranks train on CPUs: set device to cpu, or train with one process on " + device_.str(),
-                {{"code", "settings"}});
+  if (host_->world_size <= 1) {
+    device_ = ChooseDevice(settings_.device);
+    return;
   }
+  const int local_ranks = host_->local_world_size > 0 ? host_->local_world_size : host_->world_size;
+  device_ = ChooseRankDevice(settings_.device, host_->local_rank, local_ranks, GpuCount(), HasGpuCollective());
+  // What names no device would take memory on the first one, for every rank.
+  if (!device_.is_cpu()) c10::impl::VirtualGuardImpl(device_.type()).setDevice(device_);
+  ranks_ = Ranks::Open(host_->rank, host_->world_size, device_);
   reporter_.Log(LogLevel::kInfo, std::to_string(ranks_.count()) + " ranks, " +
                                      std::to_string(ranks_.on_this_machine()) + " of them on this machine, by " +
                                      ranks_.name() + ": a step has " + std::to_string(settings_.batch_size) +
@@ -82,6 +84,17 @@ StopRequest Trainer::Wanted() const {
   const StopRequest own = reporter_.Wanted();
   const int64_t most = ranks_.Max(own == StopRequest::kLeave ? kLeave : own == StopRequest::kFinish ? kFinish : 0);
   return most == kLeave ? StopRequest::kLeave : most == kFinish ? StopRequest::kFinish : StopRequest::kNone;
+}
+
+std::vector<double> Trainer::OwnWish() const {
+  if (!ranks_.several()) return {};
+  const StopRequest own = reporter_.Wanted();
+  return {own == StopRequest::kLeave ? 1.0 : 0, own == StopRequest::kFinish ? 1.0 : 0};
+}
+
+StopRequest Trainer::WishOf(const std::vector<double> &sum) {
+  if (sum.empty()) return StopRequest::kNone;
+  return sum[0] > 0 ? StopRequest::kLeave : sum[1] > 0 ? StopRequest::kFinish : StopRequest::kNone;
 }
 
 // Of an evaluation: each image was one rank's, whose verdict the others get.

@@ -17,6 +17,7 @@ class Recorder final : public Collective {
   int rank() const override { return 0; }
   int world_size() const override { return 1; }
   std::string name() const override { return "a recorder"; }
+  std::string failure() const override { return ""; }
   std::unique_ptr<Work> AllReduce(const at::Tensor &tensor, Reduction) override {
     sent.push_back(tensor.numel());
     return std::make_unique<Done>();
@@ -73,7 +74,7 @@ TEST_F(GradientBucketsTest, AddUpOverTheRanksStepByStep) {
       buckets.Arm();
       Value(ByRank(factor, 2 * factor)).backward();
       also_.fill_(ByRank(1, 2));
-      buckets.Finish(also_);
+      buckets.Finish({also_});
       Expect(3 * factor, 6 * factor, 9 * factor);
       EXPECT_EQ(also_.item<double>(), 3);
     }
@@ -96,7 +97,7 @@ TEST_F(GradientBucketsTest, AreSentDuringThePassInTheirOrder) {
   EXPECT_EQ(recorder.sent, (std::vector<int64_t>{3}));
   (b_ * 2.0).sum().backward();
   EXPECT_EQ(recorder.sent, (std::vector<int64_t>{3, 36, 10}));
-  buckets.Finish(also_);
+  buckets.Finish({also_});
   EXPECT_EQ(recorder.sent, (std::vector<int64_t>{3, 36, 10, 1}));
 }
 
@@ -107,7 +108,7 @@ TEST_F(GradientBucketsTest, OnlyTheLastOfSeveralPassesSends) {
   if (TwoRanks().rank() == 1) Value(10).backward();  // parts of another number
   buckets.Arm();
   Value(ByRank(1, 10)).backward();
-  buckets.Finish(also_);
+  buckets.Finish({also_});
   Expect(32, 64, 96);
 }
 
@@ -118,7 +119,7 @@ TEST_F(GradientBucketsTest, WhatOneRankLacksIsZeroThereAndWhatAllLackIsNone) {
   Value(ByRank(1, 2), /*with_a=*/TwoRanks().rank() == 0, /*with_b=*/false).backward();
   const bool first = TwoRanks().rank() == 0;
   EXPECT_EQ(buckets.Used(), (std::vector<bool>{first, false, true}));
-  buckets.Finish(also_);
+  buckets.Finish({also_});
   buckets.Forget({true, false, true});
   EXPECT_TRUE(a_.grad().eq(1).all().item<bool>());
   EXPECT_FALSE(b_.grad().defined());
@@ -132,7 +133,7 @@ TEST_F(GradientBucketsTest, ARankWithoutAnyPassTakesPart) {
     buckets.Arm();
     Value(1).backward();
   }
-  buckets.Finish(also_);
+  buckets.Finish({also_});
   Expect(1, 2, 3);
 }
 
@@ -151,7 +152,7 @@ TEST_F(GradientBucketsTest, PassesTakenAgainCountOnce) {
   } else {
     Value(1).backward();
   }
-  buckets.Finish(also_);
+  buckets.Finish({also_});
   Expect(2, 4, 6);
 }
 

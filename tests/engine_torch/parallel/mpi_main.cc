@@ -29,7 +29,7 @@ int main(int argc, char **argv) {
   }
   at::set_num_threads(1);
   try {
-    trainyard::Ranks two(trainyard::OpenCollective(std::atoi(rank), 2, TRAINYARD_MPI_PLUGIN));
+    trainyard::Ranks two(trainyard::OpenCollective(std::atoi(rank), 2, c10::kCPU, TRAINYARD_MPI_PLUGIN));
     trainyard::ranks = &two;
     if (!two.leads()) testing::GTEST_FLAG(output) = "";  // one file of results
     const int result = RUN_ALL_TESTS();
