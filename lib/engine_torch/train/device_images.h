@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine_torch/image/transforms.h"
-#include "engine_torch/train/dataset.h"
+#include "engine_torch/train/image_dataset.h"
 #include "engine_torch/train/loader.h"
 #include "engine_torch/train/sampler.h"
 
@@ -34,7 +34,7 @@ class DeviceImages {
   // Whether the transform is only crops and flips.
   static bool CanDo(const image::TransformConfig &transform);
 
-  DeviceImages(Dataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size);
+  DeviceImages(ImageDataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size);
 
   // Decodes the images, on so many threads, and moves them. False when they do not fit into the device's memory, or
   // the host's on the way: nothing is kept then. Bad images are the data set's to tell.
@@ -51,7 +51,7 @@ class DeviceImages {
     int width = 0, height = 0;
   };
 
-  Dataset *dataset_;
+  ImageDataset *dataset_;
   const Sampler *sampler_;
   const c10::Device device_;
   const int64_t batch_size_;
