@@ -181,7 +181,7 @@ ArrayFormat FormatOf(const TrainSettings &settings, const Part &train, std::vect
   const bool images = format.sample_shape.size() == 3 && format.sample_shape[0] == 3;
   if (settings.architecture == "mlp") {
     format.sample_shape = {static_cast<int64_t>(Columns(*train.inputs))};
-  } else if (images && train.inputs->dtype == DType::kUInt8) {
+  } else if (images && !IsOfLayers(settings) && train.inputs->dtype == DType::kUInt8) {
     auto &table = format.bytes.emplace();
     for (size_t c = 0; c < 3; ++c) {
       for (size_t value = 0; value < 256; ++value) {

@@ -15,9 +15,8 @@
 //   1. "schema_version": 1. A reader refuses a higher number; additions that may be ignored do not raise it
 //   2. "task": "image_classification" (outputs are logits of classes), "image_multilabel" (a logit for each label) or
 //   "image_regression" (numbers); of models for arrays "array_classification", "array_multilabel", "array_regression"
-//   3. "architecture": a name of the table of models ("squeezenet1_1"); absent: to be told by the weights. Of models
-//   for
-//      arrays also "mlp" and "sequential", with "layers": the list that model.layers is
+//   3. "architecture": a name of the table of models ("squeezenet1_1"); absent: to be told by the weights. For arrays
+//      also "mlp" and "sequential", with "layers": the list that model.layers is
 //   4. "weights": the name of a file beside this one, "model.safetensors" when absent
 //   5. "classes": the names of classes, labels or numbers, by index of the output
 //   6. "preprocessing": {"resize": shorter side in pixels, bilinear with antialiasing, "crop": side of the centre

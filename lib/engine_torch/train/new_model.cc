@@ -23,10 +23,6 @@ constexpr const char *kFlatten = "{\"type\":\"flatten\"}";
   throw Error::InvalidArgument("setting '" + std::string(key) + "' " + message, {{"key", key}});
 }
 
-bool IsOfLayers(const TrainSettings &settings) {
-  return settings.architecture == "mlp" || settings.architecture == "sequential";
-}
-
 // A network for images.
 void CheckShape(const TrainSettings &settings, const std::vector<int64_t> &shape) {
   const Architecture &architecture = FindArchitecture(settings.architecture);
@@ -41,6 +37,10 @@ void CheckShape(const TrainSettings &settings, const std::vector<int64_t> &shape
 }
 
 }  // namespace
+
+bool IsOfLayers(const TrainSettings &settings) {
+  return settings.architecture == "mlp" || settings.architecture == "sequential";
+}
 
 std::string ShapeText(const std::vector<int64_t> &shape) {
   std::string text = "[";

@@ -19,6 +19,9 @@ std::string ShapeText(const std::vector<int64_t> &shape);
 // What the model has to tell of a sample of the set.
 int64_t OutputsOf(const Dataset &dataset);
 
+// Whether the network is one for rows of values: mlp or sequential; else it is for images.
+bool IsOfLayers(const TrainSettings &settings);
+
 // The layers of model.architecture mlp and sequential, as model.layers has them; "" of other architectures.
 std::string LayersOf(const TrainSettings &settings, int64_t outputs);
 

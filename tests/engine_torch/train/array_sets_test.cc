@@ -111,6 +111,8 @@ TEST_F(ArraySets, BytesOfThreeChannelsAreImages) {
   EXPECT_EQ(batch.sizes().vec(), (std::vector<int64_t>{2, 3, 2, 1}));
   EXPECT_EQ(batch.stride(1), 1);
 
+  settings.architecture = "sequential";
+  EXPECT_THAT(Floats(OpenArrays(settings).train.get(), 0), ElementsAre(0, 10, 100, 255, 20, 200));
   settings.architecture = "mlp";
   const DataSets values = OpenArrays(settings);
   EXPECT_FALSE(values.train->normalises_bytes());
