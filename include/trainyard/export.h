@@ -16,10 +16,11 @@ TY_EXTERN_C_BEGIN
  * Write a model as an ONNX file, for ONNX Runtime and all else that reads the format.
  *
  * The file is complete in itself, at most 2 GB, and replaces an older one whole or not at all. Weights keep their names
- * of PyTorch's state_dict. A classifier of this library gets the input "images" and the output "logits", or
- * "probabilities"; a TorchScript module "input" (or "images") and "output", "output_1", ... What is known of the model
- * lies in the file's metadata: "task", "architecture", "classes" (a JSON list of names by index), "preprocessing" (the
- * object of model.json, with "included": whether the file does it itself).
+ * of PyTorch's state_dict. A classifier of this library gets the input "images" (one that learnt from arrays: "inputs",
+ * of their shape) and the output "logits", "values" or "probabilities"; a TorchScript module "input" (or "images") and
+ * "output", "output_1", ... What is known of the model lies in the file's metadata: "task", "architecture", "classes"
+ * (a JSON list of names by index), "preprocessing" (the object of model.json, with "included": whether the file does it
+ * itself).
  *
  * Options, each with its default:
  *   "opset"          17: the ONNX operator set, 13 to 20

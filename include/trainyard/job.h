@@ -375,7 +375,8 @@ TY_API ty_status ty_job_set_tag(ty_job *job, const char *key, const char *value,
 
 /**
  * Say what would run, without running it: paths and programs are looked up; for a training job the data is read:
- * classes, images, unreadable files, steps, memory.
+ * classes, images, unreadable files, steps, memory. Of data.arrays the "images" are samples, and shapes and targets are
+ * compared with model and loss.
  *
  * @param workspace  where the job would be submitted
  * @param job        the job

@@ -20,7 +20,9 @@ TY_EXTERN_C_BEGIN
  * - image_multilabel: of each label, which are its "classes" here, a probability of its own (sigmoid); an image has the
  *   labels above 0.5, and there may be none or several. Ask for all of them: top_k = class count;
  * - image_regression: one "class", called "value" unless model.json names it, whose "probability" is the number, of
- *   any size and sign.
+ *   any size and sign;
+ * - array_classification, array_multilabel, array_regression: the same of models that learnt from arrays (data.arrays,
+ *   train.h), where a regression may have several numbers. They take tensors (ty_predictor_predict) and no image files.
  * Items list what is highest first, in each of them.
  */
 
@@ -106,8 +108,9 @@ TY_API ty_status ty_predictor_predict_folder(const ty_predictor *predictor, cons
  *
  * @param predictor  the predictor
  * @param input      float32 [n, 3, height, width], resized and normalised by the caller; or uint8 [n, height, width,
- * 3], RGB, which the library resizes, crops and normalises as the model wants it. CPU or CUDA memory; read in place
- * where the layout allows.
+ * 3], RGB, which the library resizes, crops and normalises as the model wants it. Of a model that learnt from arrays:
+ * [n, ...], samples of the shape and types that those arrays had (what was uint8 images may be uint8, or float32 that
+ * the caller normalised). CPU or CUDA memory; read in place where the layout allows.
  * @param output     receives n x class count float32 values in row-major order: probabilities, or numbers (above)
  * @param count      room in `output`, in values; at least n x class count
  * @param err        [out, optional]

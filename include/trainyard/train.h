@@ -2,10 +2,10 @@
  * trainyard/train.h: the settings of a training job, and a trainer for this process. ty_train_config_describe lists
  * every key with type, default, range and meaning.
  *
- * Most used: data.directory; model.architecture (resnet18, below), model.weights (a .safetensors or .pth file,
- * https://...#<sha256>, model:NAME[:VERSION]; empty: random), model.mode (finetune, feature); train.epochs (25),
- * train.batch_size (4), train.seed (0); optimizer.lr (0.001), optimizer.momentum (0.9); schedule.step_size (7),
- * schedule.gamma (0.1); device (auto).
+ * Most used: data.directory (or data.manifest, data.arrays); model.architecture (resnet18, below), model.weights (a
+ * .safetensors or .pth file, https://...#<sha256>, model:NAME[:VERSION]; empty: random), model.mode (finetune,
+ * feature); train.epochs (25), train.batch_size (4), train.seed (0); optimizer.lr (0.001), optimizer.momentum (0.9);
+ * schedule.step_size (7), schedule.gamma (0.1); device (auto).
  *
  * Images come from folders of classes (data.directory, or data.train_directory and data.validation_directory), or from
  * a manifest, data.manifest: a CSV file (RFC 4180, with a header) or JSON lines (.jsonl), UTF-8, with `path` (absolute,
@@ -20,10 +20,29 @@
  * replacement, as torch's WeightedRandomSampler does (as many as there are, by their weights; without weights such that
  * classes come equally often); like all that is random it is derived from train.seed and the epoch.
  *
+ * Arrays (data.arrays), in the place of images: what a simulation computed or a sensor measured. Either a .safetensors
+ * file with the tensors `inputs` and `targets`, and if wanted `weights`, `validation_inputs`, `validation_targets`; or
+ * a directory with the same as NumPy's inputs.npy, targets.npy and so on (numpy.save; C order, little-endian). The
+ * files are mapped, not read into memory; leave them as they are while jobs run. n samples are
+ *   inputs   [n, ...] of any floats or integers, taken as float32 as they are. One exception: uint8 [n, 3, height,
+ *            width] are images for a network for images, which become (x / 255 - transform.mean) / transform.std
+ *   targets  classification: [n] or [n, 1] integers, the classes from 0 without gaps; multilabel: [n, labels], 1 for
+ *            what a sample has, 0 for what not; regression: [n] or [n, numbers], finite
+ *   weights  [n], 0 or more, for data.sampling weighted
+ * Classes, labels or several numbers are called "0", "1", ..., or as the safetensors metadata `classes` or the
+ * directory's classes.json say, a JSON list of texts. Without validation arrays data.validation_fraction sets samples
+ * apart by the rule above, where a sample's name is its index; samples with numbers are all of one class. A sample with
+ * an input that is not finite is treated as a bad image. model.architecture mlp takes a sample's values as one row, and
+ * model.inputs and model.outputs follow from the arrays; sequential takes samples as they are, and its last layer has
+ * as many outputs as the targets ask for; networks for images take [3, height, width]. Not looked at: transform.* but
+ * for mean and std, data.cache. data.arrays with images (data.directory, data.manifest, ...) is an error. In metrics
+ * and progress events, images_per_second counts samples.
+ *
  * Tasks (`task`): classification, by cross entropy: a label is a class. multilabel, by binary cross entropy: a label is
  * names with ';' between them, or a list, or empty; accuracy is the share of images with all labels right, and of
  * epochs with the same one the lowest val/loss is best. regression, by loss.name mse, l1 or huber: a label is a number,
- * best between about -1 and 1; the best epoch is the one with the lowest val/loss. The last two take manifests only.
+ * best between about -1 and 1 (with arrays it may be several numbers); the best epoch is the one with the lowest
+ * val/loss. The last two take manifests and arrays only.
  * What their models say: predict.h.
  *
  * Architectures: squeezenet1_0, squeezenet1_1, resnet18, resnet34, resnet50, resnet101, densenet121, vgg16_bn,
@@ -65,8 +84,9 @@
  * and, when there were any, bad_images; with train.precision fp16 loss_scale and overflowed_steps (so far). multilabel:
  * after each epoch val/f1_micro, val/f1_macro, val/average_precision_macro and val/roc_auc_macro too (the last two of
  * the labels that some images have and some have not), at the end best_val_loss, and none of those of the best epoch.
- * regression: val/rmse, val/mae and val/r2 after each epoch in the place of accuracies, and best_val_loss in the place
- * of best_val_accuracy; "accuracy" is null. All as scikit-learn defines them. Progress events: {"epoch", "epochs",
+ * regression: val/rmse, val/mae and val/r2 after each epoch in the place of accuracies (of several numbers: the means
+ * of each one's), and best_val_loss in the place of best_val_accuracy; "accuracy" is null. All as scikit-learn defines
+ * them. Progress events: {"epoch", "epochs",
  * "step", "steps", "phase", "loss", "accuracy", "images_per_second", "time_left_ms"}. What it leaves:
  * outputs/model.safetensors and outputs/model.json of the best epoch, outputs/report.html (one file to look at: curves,
  * confusion matrix, labels or predicted against true numbers, worst mistakes, settings, times, machine), and
@@ -202,8 +222,10 @@ TY_API void ty_train_config_free(ty_train_config *config) TY_NOEXCEPT;
  * train.precision tf32 and train.deterministic are LibTorch's process-wide settings: those of the trainer that was made
  * last count, and where the program has loaded LibTorch itself they are refused (TY_ERR_INVALID_STATE).
  *
- * Beside the networks for images, model.architecture may be one for arrays, whose settings are:
- *   mlp         model.inputs: values of one sample (no default); model.outputs: values that come out (1); model.hidden:
+ * Beside the networks for images, model.architecture may be one for arrays (in jobs too, with data.arrays), whose
+ * settings are:
+ *   mlp         model.inputs: values of one sample (no default; of a job, those of the arrays); model.outputs: values
+ *               that come out (1; of a job, what the targets ask for); model.hidden:
  *               widths of the layers between ([256, 256]); model.activation: what follows each of them (relu;
  *               leaky_relu, elu, gelu, silu, tanh, sigmoid, softplus)
  *   sequential  model.inputs; model.layers: JSON text, a list of layers, the last one linear:

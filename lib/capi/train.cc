@@ -177,7 +177,7 @@ ty_status ty_trainer_new(const ty_train_config *config, const char *weights_path
   return guard(err, [&] {
     require_out(out_trainer, "out_trainer");
     require(config, "config");
-    config->config.CheckTraining();
+    config->config.CheckTrainer();
     auto trainer = std::make_unique<ty_trainer>();
     trainer->engine = &LoadEngine();
     const std::string json = config->config.ToJson().Dump();

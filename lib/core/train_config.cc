@@ -221,6 +221,11 @@ bool IsDevice(std::string_view name) {
   return number && *number >= 0 && *number < 1024;
 }
 
+// Networks whose shape is told by settings.
+bool IsForArrays(std::string_view architecture) {
+  return architecture == "mlp" || architecture == "sequential";
+}
+
 }  // namespace
 
 std::string_view TrainConfig::LossName() const {
@@ -229,11 +234,17 @@ std::string_view TrainConfig::LossName() const {
   return task == "multilabel" ? "bce" : task == "regression" ? "mse" : "cross_entropy";
 }
 
-// One way of naming the images, and something to validate with.
+// One way of naming the data, and something to validate with.
 void TrainConfig::CheckData() const {
   const bool whole = !GetString("data.directory").empty(), manifest = !GetString("data.manifest").empty();
   const bool train = !GetString("data.train_directory").empty(),
              validation = !GetString("data.validation_directory").empty();
+  const bool arrays = !GetString("data.arrays").empty();
+  if (arrays && (manifest || whole || train || validation)) {
+    throw Error::InvalidArgument(
+        "set either 'data.arrays' or images ('data.manifest' or directories): a job learns from one of them",
+        {{"key", "data.arrays"}});
+  }
   if (manifest && (whole || train || validation)) {
     throw Error::InvalidArgument("set either 'data.manifest' or directories of images, not both",
                                  {{"key", "data.manifest"}});
@@ -242,37 +253,44 @@ void TrainConfig::CheckData() const {
     throw Error::InvalidArgument(
         "set either 'data.directory' or both 'data.train_directory' and 'data.validation_directory', not all of them");
   }
+  CheckValidation(validation);
   const bool fraction = GetNumber("data.validation_fraction") > 0;
-  if (GetNumber("data.validation_fraction") == 1) {
+  if (!whole && !manifest && !arrays && (!train || (!validation && !fraction))) {
+    throw Error::InvalidArgument(
+        "no training data: set 'data.directory' (with folders train and val), 'data.train_directory' and "
+        "'data.validation_directory' (or 'data.validation_fraction'), 'data.manifest' or 'data.arrays'",
+        {{"key", "data.directory"}});
+  }
+}
+
+void TrainConfig::CheckValidation(bool has_directory) const {
+  const double fraction = GetNumber("data.validation_fraction");
+  if (fraction == 1) {
     throw Error::InvalidArgument("setting 'data.validation_fraction' must be below 1: no image would be left to learn",
                                  {{"key", "data.validation_fraction"}});
   }
-  if (fraction && validation) {
+  if (fraction > 0 && has_directory) {
     throw Error::InvalidArgument(
         "'data.validation_directory' has the validation images, and 'data.validation_fraction' would take training "
         "images: set one of them",
         {{"key", "data.validation_fraction"}});
   }
-  if (!whole && !manifest && (!train || (!validation && !fraction))) {
-    throw Error::InvalidArgument(
-        "no training data: set 'data.directory' (with folders train and val), 'data.train_directory' and "
-        "'data.validation_directory' (or 'data.validation_fraction'), or 'data.manifest'",
-        {{"key", "data.directory"}});
-  }
 }
 
-// Task, data and loss fit together, in a job on images.
+// Task, data, model and loss of a job fit together.
 void TrainConfig::CheckTask() const {
   const std::string &task = GetString("task"), &architecture = GetString("model.architecture");
-  if (architecture == "mlp" || architecture == "sequential") {
+  const bool arrays = !GetString("data.arrays").empty();
+  if (IsForArrays(architecture) && !arrays) {
     throw Error::InvalidArgument(
-        "setting 'model.architecture' " + architecture + " is for arrays: a job on images needs a network for images",
+        "setting 'model.architecture' " + architecture + " is for arrays: set 'data.arrays', or a network for images",
         {{"key", "model.architecture"}});
   }
-  if (task != "classification" && GetString("data.manifest").empty()) {
-    throw Error::InvalidArgument(
-        "setting 'task' is " + task + ", which needs 'data.manifest': a folder tells one class of its images",
-        {{"key", "task"}});
+  if (task != "classification" && GetString("data.manifest").empty() && !arrays) {
+    throw Error::InvalidArgument("setting 'task' is " + task +
+                                     ", which needs 'data.manifest' or 'data.arrays': a folder tells one class of its "
+                                     "images",
+                                 {{"key", "task"}});
   }
   const std::string_view losses = task == "multilabel"   ? "bce"
                                   : task == "regression" ? "mse|l1|huber"
@@ -291,7 +309,16 @@ void TrainConfig::CheckComplete() const {
   CheckData();
   CheckTask();
   CheckTraining();
-  CheckTransform();
+  if (GetString("data.arrays").empty()) CheckTransform();
+}
+
+void TrainConfig::CheckTrainer() const {
+  CheckTraining();
+  const std::string &architecture = GetString("model.architecture");
+  if (!IsForArrays(architecture) || GetInteger("model.inputs") > 0) return;
+  throw Error::InvalidArgument(
+      "setting 'model.inputs' must say how many values a sample of model.architecture " + architecture + " has",
+      {{"key", "model.inputs"}});
 }
 
 void TrainConfig::CheckTransform() const {
@@ -331,9 +358,6 @@ void TrainConfig::CheckTraining() const {
   }
   const std::string &architecture = GetString("model.architecture");
   const std::string loss(LossName());
-  if ((architecture == "mlp" || architecture == "sequential") && GetInteger("model.inputs") == 0) {
-    refuse("model.inputs", "must say how many values a sample of model.architecture " + architecture + " has");
-  }
   if (architecture == "sequential" && GetString("model.layers").empty()) {
     refuse("model.layers", "must list the layers of model.architecture sequential");
   }

@@ -57,6 +57,8 @@ class TrainConfig {
 
   // What a job needs before it can run: data is named, and what CheckTraining says. Throw Error::InvalidArgument.
   void CheckComplete() const;
+  // The same of a ty_trainer, which is given its data later.
+  void CheckTrainer() const;
   // Settings that are each fine alone fit together.
   void CheckTraining() const;
 
@@ -66,6 +68,7 @@ class TrainConfig {
 
  private:
   void CheckData() const;
+  void CheckValidation(bool has_directory) const;
   void CheckTask() const;
   void CheckTransform() const;
   size_t IndexOf(std::string_view key, SettingType type) const;

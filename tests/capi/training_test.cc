@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "capi/api.h"
+#include "engine_torch/weights/file_builders.h"
 #include "util/hash.h"
 #include "util/json.h"
 
@@ -233,6 +234,57 @@ TEST_F(TrainingTest, LabelsAndNumbersComeFromAManifest) {
   ASSERT_OK(ty_job_new_train(config, job.out(), err));
   EXPECT_EQ(ty_run_submit(workspace, "training", job, run.out(), err), TY_ERR_INVALID_ARGUMENT);
   EXPECT_NE(err.message().find("'loss.name' is bce, and 'task' regression"), std::string::npos) << err.message();
+}
+
+TEST_F(TrainingTest, ArraysAreAnInputOfTheJob) {
+  // Twice the first value less the second, of four samples.
+  const std::filesystem::path arrays = directory / "arrays";
+  std::filesystem::create_directories(arrays);
+  for (const std::string prefix : {"", "validation_"}) {
+    std::string inputs, targets;
+    for (const auto &[x, y] : {std::pair(1.0f, 0.0f), {0.0f, 1.0f}, {-1.0f, 0.5f}, {0.5f, -1.0f}}) {
+      inputs += trainyard::testing::Raw(x) + trainyard::testing::Raw(y);
+      targets += trainyard::testing::Raw(2 * x - y);
+    }
+    WriteAll(arrays / (prefix + "inputs.npy"), trainyard::testing::Npy("<f4", "(4, 2)", inputs));
+    WriteAll(arrays / (prefix + "targets.npy"), trainyard::testing::Npy("<f4", "(4,)", targets));
+  }
+  Config config;
+  ASSERT_OK(ty_train_config_from_json(
+      R"({"task":"regression","model":{"architecture":"mlp","hidden":[]},"train":{"epochs":200},"schedule":{"name":"constant"},
+          "optimizer":{"lr":0.1},"checkpoint":{"every_epochs":100},"device":"cpu","data":{"arrays":"${{inputs.states}}"}})",
+      config.out(), err));
+  TyJob job;
+  ASSERT_OK(ty_job_new_train(config, job.out(), err));
+  ASSERT_OK(ty_job_add_input(job, "states", arrays.c_str(), TY_INPUT_LINK, err));
+  Text text;
+  ASSERT_OK(ty_job_validate(workspace, job, text.out(), err));
+  const Json report = Json::Parse(text.str(), "report");
+  EXPECT_TRUE(report.GetBool("ok")) << report.DumpPretty();
+  EXPECT_EQ(report.Get("train").GetInt64("train_images"), 4);
+  TyRun run;
+  ASSERT_OK(ty_run_submit(workspace, "training", job, run.out(), err));
+  ASSERT_EQ(Wait(run), TY_RUN_COMPLETED) << FailureOf(run) << Log(run);
+  Model model;
+  ASSERT_OK(ty_run_register_model(run, "surrogate", nullptr, nullptr, model.out(), err));
+  Predictor predictor;
+  ASSERT_OK(ty_predictor_open_model(model, "cpu", predictor.out(), err));
+  float values[] = {1, 1, 0, -2}, told[2] = {};
+  int64_t shape[] = {2, 2};
+  DLTensor input = {};
+  input.data = values;
+  input.device.device_type = kDLCPU;
+  input.ndim = 2;
+  input.dtype = {kDLFloat, 32, 1};
+  input.shape = shape;
+  ASSERT_OK(ty_predictor_predict(predictor, &input, told, 2, err));
+  EXPECT_NEAR(told[0], 1, 1e-3);
+  EXPECT_NEAR(told[1], 2, 1e-3);
+  Prediction prediction;
+  EXPECT_EQ(ty_predictor_predict_image_file(predictor, "x.jpg", 1, prediction.out(), err), TY_ERR_UNSUPPORTED);
+  const std::string copy = directory / "model";
+  ASSERT_OK(ty_model_download(model, copy.c_str(), err));
+  EXPECT_OK(ty_export_onnx(copy.c_str(), nullptr, (directory / "a.onnx").c_str(), err));
 }
 
 TEST_F(TrainingTest, FailuresHaveCodes) {

@@ -136,7 +136,13 @@ TEST(TrainConfig, ImagesAreNamedInOneWay) {
            Case{R"({"data":{"manifest":"/l.csv","validation_directory":"/d"}})", "either 'data.manifest'"},
            Case{R"({"data":{"manifest":"/l.csv","validation_fraction":1}})", "must be below 1"},
            Case{R"({"data":{"directory":"/d"},"task":"regression"})",
-                "'task' is regression, which needs 'data.manifest'"},
+                "'task' is regression, which needs 'data.manifest' or 'data.arrays'"},
+           Case{R"({"data":{"arrays":"/a"},"task":"regression","model":{"architecture":"mlp"}})", nullptr},
+           Case{R"({"data":{"arrays":"/a","validation_fraction":0.2},"transform":{"crop":999}})", nullptr},
+           Case{R"({"data":{"arrays":"/a","directory":"/d"}})", "either 'data.arrays' or images"},
+           Case{R"({"data":{"arrays":"/a","manifest":"/l.csv"}})", "either 'data.arrays' or images"},
+           Case{R"({"data":{"directory":"/d"},"model":{"architecture":"mlp"}})", "is for arrays: set 'data.arrays'"},
+           Case{R"({"data":{"arrays":"/a"},"loss":{"name":"mse"}})", "'loss.name' is mse"},
        }) {
     const TrainConfig config = TrainConfig::FromJson(Json::Parse(one.settings, "train"), "train");
     if (one.message == nullptr) {

@@ -109,6 +109,22 @@ TEST_F(PreflightTest, AManifestIsAFile) {
   EXPECT_EQ(job.train->GetString("data.manifest"), directory.path() + "/list.csv");
 }
 
+TEST_F(PreflightTest, ArraysAreAFileOrADirectory) {
+  Job job;
+  job.kind = RunKind::kTrain;
+  job.train = TrainConfig();
+  job.train->SetString("data.arrays", directory.path() + "/none.safetensors");
+  EXPECT_EQ(Check(job), Status::kNotFound);
+  EXPECT_NE(message.find("'data.arrays':"), std::string::npos) << message;
+  job.train->SetString("data.arrays", File("a.safetensors", 0644));
+  EXPECT_EQ(Check(job), Status::kOk);
+  job.train->SetString("data.arrays", "${{inputs.set}}");
+  job.inputs["set"].location = directory.path();
+  EXPECT_EQ(Check(job), Status::kOk);
+  EXPECT_TRUE(FindTrainingData(&job));
+  EXPECT_EQ(job.train->GetString("data.arrays"), directory.path());
+}
+
 TEST_F(PreflightTest, TrainingDataMayBeAnInput) {
   MakeDirs(directory.path() + "/set/train");
   Job job;

@@ -136,7 +136,9 @@ void CheckTraining(const Job &job, Store *store) {
     const auto path = text.empty() ? std::nullopt : PathInInputs(job, text);
     if (!path) continue;
     const std::string what = std::string("'") + key + "':";
-    key == std::string_view(kManifestKey) ? CheckReadableFile(*path, what) : CheckDirectory(*path, what);
+    const bool file =
+        key == std::string_view(kManifestKey) || (key == std::string_view(kArraysKey) && !IsDirectory(*path));
+    file ? CheckReadableFile(*path, what) : CheckDirectory(*path, what);
   }
   const WeightsSource weights = ParseWeights(config.GetString("model.weights"));
   if (weights.kind == WeightsSource::Kind::kFile) {

@@ -12,10 +12,12 @@
 
 namespace trainyard {
 
-// The settings of a training that name its data: directories and a manifest, or ${{inputs.NAME}} and a path below it.
+// The settings of a training that name its data: directories, a manifest, or arrays (a file or a directory); or
+// ${{inputs.NAME}} and a path below it.
 inline constexpr const char kManifestKey[] = "data.manifest";
+inline constexpr const char kArraysKey[] = "data.arrays";
 inline constexpr const char *kDataPaths[] = {"data.directory", "data.train_directory", "data.validation_directory",
-                                             kManifestKey};
+                                             kManifestKey, kArraysKey};
 
 // Makes every local path in the job absolute: the run starts in another directory.
 void ResolvePaths(Job *job);

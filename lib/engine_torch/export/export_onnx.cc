@@ -9,6 +9,7 @@
 #include "engine_torch/export/onnx_writer.h"
 #include "engine_torch/export/trace.h"
 #include "engine_torch/train/model_json.h"
+#include "engine_torch/train/new_model.h"
 #include "util/build_id.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -53,12 +54,6 @@ std::optional<std::array<float, 3>> Channels(const Json &json, std::string_view 
                               static_cast<float>(numbers[2])};
 }
 
-std::string ShapeText(const std::vector<int64_t> &shape) {
-  std::vector<std::string> parts;
-  for (const int64_t size : shape) parts.push_back(std::to_string(size));
-  return "[" + Join(parts, ", ") + "]";
-}
-
 // LibTorch's messages go over many lines, those of TorchScript with the reason in one of the last.
 std::string ReasonOf(const std::string &text) {
   constexpr std::string_view kMark = "RuntimeError: ";
@@ -72,6 +67,7 @@ class Export {
  public:
   Export(const ExportSource &source, const OnnxOptions &options) : source_(source), options_(options) {
     shape_ = options.input_shape;
+    if (shape_.empty()) shape_ = source.model.description.sample_shape;
     if (shape_.empty()) {
       const int64_t side = source.model.description.crop;
       shape_ = {3, side, side};
@@ -79,17 +75,21 @@ class Export {
     mean_ = options.mean.value_or(source.model.description.mean);
     std_ = options.std.value_or(source.model.description.std);
     classes_ = options.classes.empty() ? source.model.description.classes : options.classes;
-    takes_images_ = shape_.size() == 3 && shape_[0] == 3 && options.input_type == at::kFloat;
+    const ModelDescription &model = source.model.description;
+    takes_images_ = shape_.size() == 3 && shape_[0] == 3 && options.input_type == at::kFloat &&
+                    (!model.of_arrays() || model.normalises_bytes);
     if (options.preprocessing && !takes_images_) {
       throw Error::InvalidArgument(
-          "options.preprocessing is for images: it needs an input of [3, height, width] float32, and this one is " +
+          "options.preprocessing is for images: it needs an input of [3, height, width] float32 (of arrays: learnt "
+          "from "
+          "uint8), and this one is " +
               ShapeText(shape_),
           {{"key", "preprocessing"}});
     }
   }
 
   onnx::Model Run() {
-    const std::string input = options_.preprocessing || !source_.is_script() ? "images" : "input";
+    const std::string input = InputName();
     const onnx::TracedModel trace = TraceModel();
     onnx::GraphBuilder graph(options_.opset, input, source_.state);
     onnx::Lowered lowered =
@@ -149,6 +149,11 @@ class Export {
     const std::string pixels = graph->Cast(input, at::kFloat);
     const std::string scaled = graph->Emit("Mul", {pixels, graph->Tensor(scale)});
     return graph->Transpose(graph->Emit("Add", {scaled, graph->Tensor(shift)}), {0, 3, 1, 2});
+  }
+
+  std::string InputName() const {
+    if (source_.model.description.of_arrays() && !options_.preprocessing) return "inputs";
+    return options_.preprocessing || !source_.is_script() ? "images" : "input";
   }
 
   std::string OutputName() const {
@@ -212,14 +217,15 @@ class Export {
   void AddMetadata(onnx::Model *model) const {
     const ModelDescription *description = source_.description();
     if (!source_.is_script() || description != nullptr) {
-      model->metadata.emplace_back("task", std::string(ModelTask(TaskOfSource())));
+      model->metadata.emplace_back("task",
+                                   std::string(ModelTask(TaskOfSource(), source_.model.description.of_arrays())));
     }
     if (!source_.is_script()) model->metadata.emplace_back("architecture", source_.model.description.architecture);
     if (!classes_.empty()) model->metadata.emplace_back("classes", Json(classes_).Dump());
     if (!options_.preprocessing && (description == nullptr || !takes_images_)) return;
     ModelDescription facts = source_.model.description;
     facts.crop = static_cast<int>(shape_[1]);
-    if (description == nullptr) facts.resize = facts.crop;
+    if (description == nullptr || description->of_arrays()) facts.resize = facts.crop;
     facts.mean = mean_;
     facts.std = std_;
     Json preprocessing = PreprocessingJson(facts);

@@ -40,6 +40,12 @@ torch::ScalarType TorchType(DType dtype) {
       return torch::kInt16;
     case DType::kInt8:
       return torch::kInt8;
+    case DType::kUInt64:
+      return torch::kUInt64;
+    case DType::kUInt32:
+      return torch::kUInt32;
+    case DType::kUInt16:
+      return torch::kUInt16;
     case DType::kUInt8:
       return torch::kUInt8;
     case DType::kBool:

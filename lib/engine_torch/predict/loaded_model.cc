@@ -25,16 +25,20 @@ LoadedModel::LoadedModel(const std::string &path, c10::Device device) : model_(O
 int64_t LoadedModel::ScriptClasses() const {
   const c10::InferenceMode guard;
   const int64_t side = description().crop;
+  std::vector<int64_t> shape = {3, side, side};
+  if (description().of_arrays()) shape = description().sample_shape;
   try {
-    return RunScript(*model_.script, at::zeros({1, 3, side, side})).size(1);
+    return RunScript(*model_.script, at::zeros(shape).unsqueeze(0)).size(1);
   } catch (const c10::OutOfMemoryError &) {
     throw;
   } catch (const std::exception &error) {
     const auto *c10_error = dynamic_cast<const c10::Error *>(&error);
     const std::string pixels = std::to_string(side);
+    const std::string what = description().of_arrays() ? "take a sample of the shape that model.json says"
+                                                       : "classify an image of " + pixels + " x " + pixels + " pixels";
     throw Error(Status::kUnsupported,
-                "'" + model_.weights + "' cannot classify an image of " + pixels + " x " + pixels +
-                    " pixels: " + (c10_error != nullptr ? c10_error->what_without_backtrace() : error.what()) +
+                "'" + model_.weights + "' cannot " + what + ": " +
+                    (c10_error != nullptr ? c10_error->what_without_backtrace() : error.what()) +
                     "; if it wants another size, say so in a model.json beside it (preprocessing)",
                 {{"path", model_.weights}});
   }

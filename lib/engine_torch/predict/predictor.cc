@@ -15,6 +15,7 @@
 #include "engine_torch/interop/dlpack.h"
 #include "engine_torch/train/device.h"
 #include "engine_torch/train/machine.h"
+#include "engine_torch/train/new_model.h"
 #include "util/error.h"
 #include "util/fs.h"
 
@@ -22,6 +23,7 @@ namespace trainyard {
 namespace {
 
 constexpr size_t kBatch = 32;
+constexpr size_t kBatchFloats = size_t{1} << 18;
 
 // Runs body(0) .. body(count - 1) on up to `threads` threads of its own. The first exception is thrown again at the
 // end.
@@ -79,6 +81,13 @@ image::TransformConfig TransformOf(const ModelDescription &description) {
   return config;
 }
 
+// Small samples go through the model many at once.
+size_t BatchOf(const std::vector<int64_t> &sample_shape) {
+  size_t values = 1;
+  for (const int64_t size : sample_shape) values *= static_cast<size_t>(size);
+  return std::max(kBatch, kBatchFloats / std::max<size_t>(values, 1));
+}
+
 at::Tensor EmptyImages(int64_t count, int64_t side) {
   return at::empty({count, 3, side, side}, at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
 }
@@ -102,6 +111,7 @@ at::Tensor Predictor::Probabilities(const at::Tensor &images) const {
 }
 
 std::vector<PredictionItem> Predictor::Files(const std::vector<std::string> &paths, int32_t top_k) const {
+  CheckTakesFiles();
   const c10::InferenceMode guard;
   std::vector<PredictionItem> items(paths.size());
   const auto floats = static_cast<int64_t>(transform_.floats());
@@ -133,6 +143,7 @@ std::vector<PredictionItem> Predictor::Files(const std::vector<std::string> &pat
 }
 
 std::vector<PredictionItem> Predictor::Folder(const std::string &directory, int32_t top_k) const {
+  CheckTakesFiles();
   if (!PathExists(directory)) throw Error::NotFound("no such directory: '" + directory + "'", {{"path", directory}});
   if (!IsDirectory(directory))
     throw Error(Status::kInvalidArgument, "'" + directory + "' is a file: predict it as one", {{"path", directory}});
@@ -179,9 +190,7 @@ at::Tensor Predictor::ProbabilitiesOfAnySize(const at::Tensor &images) const {
   }
 }
 
-void Predictor::Tensor(const DLTensor &input, float *output, size_t count) const {
-  const c10::InferenceMode guard;
-  const at::Tensor images = ViewOfDlpack(input, "input");
+void Predictor::CheckImages(const at::Tensor &images) const {
   const bool bytes = images.scalar_type() == at::kByte;
   if (!bytes && images.scalar_type() != at::kFloat) {
     throw Error(Status::kUnsupported,
@@ -193,30 +202,67 @@ void Predictor::Tensor(const DLTensor &input, float *output, size_t count) const
                     std::to_string(images.dim()));
   }
   const int64_t channels = bytes ? images.size(3) : images.size(1);
-  const auto shape = [&] {
-    std::string text = "[";
-    for (const int64_t size : images.sizes()) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
-    return text + "]";
-  };
   if (channels != 3) {
     throw Error(Status::kUnsupported,
                 "the input must be float32 [n, 3, height, width] or uint8 [n, height, width, 3]; got " +
-                    std::string(bytes ? "uint8 " : "float32 ") + shape());
+                    std::string(bytes ? "uint8 " : "float32 ") + ShapeText(images.sizes().vec()));
   }
   if (images.size(0) > 0 && images.numel() == 0)
-    throw Error(Status::kUnsupported, "the input's images are empty: " + shape());
+    throw Error(Status::kUnsupported, "the input's images are empty: " + ShapeText(images.sizes().vec()));
   if (bytes && (images.size(1) > 65535 || images.size(2) > 65535))
-    throw Error(Status::kUnsupported, "the input's images are too large: " + shape());
-  const auto total = static_cast<size_t>(images.size(0));
+    throw Error(Status::kUnsupported, "the input's images are too large: " + ShapeText(images.sizes().vec()));
+}
+
+void Predictor::CheckSamples(const at::Tensor &samples) const {
+  const std::vector<int64_t> &wanted = model_.description().sample_shape;
+  const std::vector<int64_t> shape = samples.dim() == 0 ? std::vector<int64_t>() : samples.sizes().slice(1).vec();
+  int64_t values = 1;
+  for (const int64_t size : shape) values *= size;
+  // A row of values may come in any shape, as the arrays that it was learnt from.
+  if (samples.dim() > 1 && (shape == wanted || (wanted.size() == 1 && values == wanted[0]))) return;
+  throw Error(Status::kUnsupported, "the model takes samples of shape " + ShapeText(wanted) +
+                                        ", so the input must be [n, " + ShapeText(wanted).substr(1) + "; got " +
+                                        ShapeText(samples.sizes().vec()));
+}
+
+at::Tensor Predictor::TransformSamples(const at::Tensor &samples) const {
+  const ModelDescription &model = model_.description();
+  std::vector<int64_t> shape = model.sample_shape;
+  shape.insert(shape.begin(), samples.size(0));
+  const at::Tensor floats = samples.to(at::kFloat).reshape(shape);
+  if (!model.normalises_bytes || samples.scalar_type() != at::kByte) return floats;
+  const auto channels = [&](const std::array<float, 3> &values) {
+    return at::tensor({values[0], values[1], values[2]}, floats.options()).view({1, 3, 1, 1});
+  };
+  return floats.div(255).sub(channels(model.mean)).div(channels(model.std));
+}
+
+void Predictor::CheckTakesFiles() const {
+  if (!model_.description().of_arrays()) return;
+  throw Error(Status::kUnsupported, "the model learnt from arrays, samples of shape " +
+                                        ShapeText(model_.description().sample_shape) +
+                                        ", and takes no image files: give it a tensor (ty_predictor_predict)");
+}
+
+void Predictor::Tensor(const DLTensor &input, float *output, size_t count) const {
+  const c10::InferenceMode guard;
+  const at::Tensor samples = ViewOfDlpack(input, "input");
+  const ModelDescription &model = model_.description();
+  model.of_arrays() ? CheckSamples(samples) : CheckImages(samples);
+  const auto total = static_cast<size_t>(samples.size(0));
   if (count / classes().size() < total) {
     throw Error::InvalidArgument("the output has room for " + std::to_string(count) + " values, and " +
-                                 std::to_string(total) + " images of " + std::to_string(classes().size()) +
-                                 " classes need " + std::to_string(total * classes().size()));
+                                 std::to_string(total) + (model.of_arrays() ? " samples of " : " images of ") +
+                                 std::to_string(classes().size()) + " classes need " +
+                                 std::to_string(total * classes().size()));
   }
-  for (size_t first = 0; first < total; first += kBatch) {
+  const size_t batch = model.of_arrays() ? BatchOf(model.sample_shape) : kBatch;
+  for (size_t first = 0; first < total; first += batch) {
     const auto part =
-        images.narrow(0, static_cast<int64_t>(first), static_cast<int64_t>(std::min(kBatch, total - first)));
-    const at::Tensor probabilities = bytes ? Probabilities(TransformBytes(part)) : ProbabilitiesOfAnySize(part);
+        samples.narrow(0, static_cast<int64_t>(first), static_cast<int64_t>(std::min(batch, total - first)));
+    const at::Tensor probabilities = model.of_arrays()                    ? Probabilities(TransformSamples(part))
+                                     : samples.scalar_type() == at::kByte ? Probabilities(TransformBytes(part))
+                                                                          : ProbabilitiesOfAnySize(part);
     std::memcpy(output + first * classes().size(), probabilities.const_data_ptr(), probabilities.nbytes());
   }
 }

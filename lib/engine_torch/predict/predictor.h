@@ -34,13 +34,19 @@ class Predictor {
   // Every image file below `directory`, sorted by path.
   std::vector<PredictionItem> Folder(const std::string &directory, int32_t top_k) const;
   // float32 [n, 3, h, w], ready for the model, or uint8 [n, h, w, 3], RGB, which is resized, cropped and normalised
-  // here. `output` receives n x classes probabilities or numbers; `count` is its room.
+  // here; of a model for arrays, samples as the arrays had them. `output` receives n x classes probabilities or
+  // numbers; `count` is its room.
   void Tensor(const DLTensor &input, float *output, size_t count) const;
 
  private:
   at::Tensor Probabilities(const at::Tensor &images) const;  // or numbers; [n, classes] float32 on the CPU
   at::Tensor ProbabilitiesOfAnySize(const at::Tensor &images) const;
   at::Tensor TransformBytes(const at::Tensor &bytes) const;
+  void CheckImages(const at::Tensor &images) const;
+  void CheckSamples(const at::Tensor &samples) const;
+  at::Tensor TransformSamples(const at::Tensor &samples) const;
+  // Throws kUnsupported when the model is one for arrays.
+  void CheckTakesFiles() const;
 
   LoadedModel model_;
   image::TransformConfig transform_;

@@ -27,7 +27,7 @@ class MatrixTable {
   std::string Render() const {
     Html html;
     html.Raw(
-        "<div class=\"block\"><p class=\"hint\">Images of each class (rows) by what they were taken for (columns). "
+        "<div class=\"block\"><p class=\"hint\">Each class (rows) by what it was taken for (columns). "
         "Right ones lie on the diagonal; the deeper the colour, the greater the share of the row.</p>\n");
     html.Raw(ScrollStart("Confusion matrix"));
     html.Raw(confusion_.size() > kMostUprightNames ? "<table class=\"matrix turned\"" : "<table class=\"matrix\"");
@@ -46,7 +46,7 @@ class MatrixTable {
     for (size_t i = 0; i < confusion_.size(); ++i) {
       html.Raw("<th scope=\"col\"><span>").Text(NameOf(confusion_, i)).Raw("</span></th>");
     }
-    return html.Raw("<th scope=\"col\" class=\"sum\"><span>images</span></th></tr></thead>").str();
+    return html.Raw("<th scope=\"col\" class=\"sum\"><span>count</span></th></tr></thead>").str();
   }
 
   std::string Row(size_t truth) const {
@@ -76,14 +76,14 @@ class MatrixTable {
 
 std::string RenderPairs(const ConfusionMatrix &confusion, const ClassificationMetrics &metrics) {
   const std::vector<ConfusedPair> pairs = MostConfused(confusion, metrics, kMostPairs);
-  if (pairs.empty()) return "<p>No image was taken for another class.</p>\n";
+  if (pairs.empty()) return "<p>None was taken for another class.</p>\n";
   Html html;
   html.Raw("<div class=\"block\">" + ScrollStart("Most confused pairs"));
   html.Raw("<table class=\"list\"><caption>The pairs most often confused. The whole matrix of ");
   html.Raw(Count(static_cast<int64_t>(confusion.size())));
   html.Raw(
       " classes would be too large to read.</caption><thead><tr><th scope=\"col\">true</th>"
-      "<th scope=\"col\">predicted</th><th scope=\"col\" class=\"number\">images</th>"
+      "<th scope=\"col\">predicted</th><th scope=\"col\" class=\"number\">count</th>"
       "<th scope=\"col\" class=\"number\">of the class</th></tr></thead><tbody>");
   for (const ConfusedPair &pair : pairs) {
     const double share = ShareOf(pair.images, metrics.classes[pair.truth].support);
@@ -122,7 +122,7 @@ std::string RenderPerClass(const ConfusionMatrix &confusion, const Classificatio
   html.Raw(
       "</caption><thead><tr><th scope=\"col\">class</th><th scope=\"col\" class=\"number\">precision</th>"
       "<th scope=\"col\" class=\"number\">recall</th><th scope=\"col\" class=\"number\">F1</th>"
-      "<th scope=\"col\" class=\"number\">images</th></tr></thead><tbody>");
+      "<th scope=\"col\" class=\"number\">count</th></tr></thead><tbody>");
   for (const size_t i : order) {
     const ClassMetrics &one = metrics.classes[i];
     html.Raw("<tr><th scope=\"row\">").Text(NameOf(confusion, i)).Raw("</th>");

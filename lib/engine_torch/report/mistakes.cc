@@ -16,13 +16,15 @@ constexpr size_t kLongestPath = 160;
 constexpr size_t kLongestReason = 200;
 constexpr int kFewPixels = 64;  // enlarged in squares rather than blurred
 
-std::string RenderMistake(const Mistake &mistake, const std::vector<std::string> &classes) {
+std::string RenderMistake(const Mistake &mistake, const std::vector<std::string> &classes, bool pictures) {
   const std::string truth = Shorten(classes[static_cast<size_t>(mistake.truth)], kLongestName);
   const std::string predicted = Shorten(classes[static_cast<size_t>(mistake.predicted)], kLongestName);
   const std::string path = Shorten(mistake.path, kLongestPath);
   Html html;
-  html.Raw("<li><figure>")
-      .Raw(Picture(mistake.image_path, "Validation image of class " + truth + ", taken for " + predicted));
+  html.Raw("<li><figure>");
+  if (pictures) {
+    html.Raw(Picture(mistake.image_path, "Validation image of class " + truth + ", taken for " + predicted));
+  }
   html.Raw("<figcaption><span class=\"row\"><span class=\"sure\">").Text(Percent(mistake.probability));
   html.Raw("</span>predicted <b class=\"wrong\">").Text(predicted).Raw("</b></span><span class=\"row\">true <b>");
   html.Text(truth).Raw("</b></span><span class=\"path\">").Text(path);
@@ -60,12 +62,12 @@ std::string RenderMistakes(const TrainingReport &report, int64_t wrong, int64_t 
   if (wrong == 0 && report.mistakes.empty()) {
     return html.Raw("<p>None of the ")
         .Raw(Count(images))
-        .Raw(" validation images was taken for another class.</p>\n")
+        .Raw(" validation " + report.noun + "s was taken for another class.</p>\n")
         .str();
   }
   const std::vector<Mistake> shown = WorstMistakes(report.mistakes, kMostMistakes);
   const auto count = static_cast<int64_t>(shown.size());
-  html.Raw("<p>").Raw(Count(wrong)).Raw(" of ").Raw(Count(images)).Raw(" validation images ");
+  html.Raw("<p>").Raw(Count(wrong)).Raw(" of ").Raw(Count(images)).Raw(" validation " + report.noun + "s ");
   html.Raw(wrong == 1 ? "was" : "were").Raw(" taken for another class.");
   if (shown.empty()) return html.Raw("</p>\n").str();
   if (count < wrong) {
@@ -77,7 +79,9 @@ std::string RenderMistakes(const TrainingReport &report, int64_t wrong, int64_t 
   }
   html.Raw("</p>\n");
   html.Raw("<ol class=\"mistakes\">\n");
-  for (const Mistake &mistake : shown) html.Raw(RenderMistake(mistake, report.confusion.classes));
+  for (const Mistake &mistake : shown) {
+    html.Raw(RenderMistake(mistake, report.confusion.classes, report.HasPictures()));
+  }
   return html.Raw("</ol>\n").str();
 }
 

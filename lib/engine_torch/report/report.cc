@@ -135,17 +135,17 @@ class Page {
     if (report_.labels && report_.labels->metrics.images > 0) {
       html_.Raw(RenderLabels(*report_.labels));
     } else if (report_.numbers && report_.numbers->images > 0) {
-      html_.Raw(RenderNumbers(*report_.numbers));
+      html_.Raw(report_.outputs.empty() ? RenderNumbers(*report_.numbers, report_.noun) : RenderOutputs(report_));
     } else if (metrics_.images > 0) {
       html_.Raw(RenderClasses(report_.confusion, metrics_));
     } else {
-      html_.Raw("<p>There are no results on validation images.</p>");
+      html_.Raw("<p>There are no results on validation " + report_.noun + "s.</p>");
     }
     html_.Raw("</section>\n");
     if (metrics_.images == 0 && report_.misses.empty()) return;
     html_.Raw("<section id=\"mistakes\"><h2>Worst mistakes</h2>\n");
     html_.Raw(metrics_.images > 0 ? RenderMistakes(report_, metrics_.images - metrics_.correct, metrics_.images)
-                                  : RenderMisses(report_.misses, report_.numbers.has_value()));
+                                  : RenderMisses(report_));
     html_.Raw("</section>\n");
   }
 
@@ -186,7 +186,7 @@ class Page {
     html_.Text(more).Raw("</dd></div>\n");
   }
 
-  static std::string OnImages(int64_t images) { return "on " + Count(images) + (images == 1 ? " image" : " images"); }
+  std::string Samples(int64_t count) const { return Count(count) + " " + report_.noun + (count == 1 ? "" : "s"); }
 
   void LabelTiles(const LabelMetrics &labels) {
     Tile("All labels right", Percent(labels.accuracy), Count(labels.all_right) + " of " + Count(labels.images));
@@ -196,8 +196,10 @@ class Page {
   }
 
   void NumberTiles(const NumberMetrics &numbers) {
-    Tile("Root mean squared error", Number(numbers.rmse), OnImages(numbers.images));
-    Tile("Mean absolute error", Number(numbers.mae), OnImages(numbers.images));
+    const std::string outputs =
+        report_.outputs.empty() ? "" : ", mean of " + Count(static_cast<int64_t>(report_.outputs.size())) + " outputs";
+    Tile("Root mean squared error", Number(numbers.rmse), "on " + Samples(numbers.images) + outputs);
+    Tile("Mean absolute error", Number(numbers.mae), "on " + Samples(numbers.images) + outputs);
     Tile("R\u00b2", Number(numbers.r2), "1 is perfect, 0 no better than the mean");
   }
 
@@ -209,8 +211,7 @@ class Page {
       for (const TopKAccuracy &top : metrics_.top_k) {
         Tile("Top-" + std::to_string(top.k) + " accuracy", Percent(top.accuracy), "validation");
       }
-      Tile("Mistakes", Count(metrics_.images - metrics_.correct),
-           "of " + Count(metrics_.images) + (metrics_.images == 1 ? " image" : " images"));
+      Tile("Mistakes", Count(metrics_.images - metrics_.correct), "of " + Samples(metrics_.images));
       Tile("Mean F1 (macro)", Fixed(metrics_.macro.f1, 3), "balanced accuracy " + Percent(metrics_.balanced_accuracy));
       if (!std::isnan(report_.roc_auc)) Tile("ROC AUC", Number(report_.roc_auc), "of the two classes");
     } else if (report_.labels && report_.labels->metrics.images > 0) {

@@ -26,7 +26,9 @@ inline constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
 
 // What is written at most; more is counted.
 inline constexpr size_t kMostMistakes = 24;
-inline constexpr size_t kMostEpochRows = 100;  // of the table; the curves have their own limit
+inline constexpr size_t kMostOutputRows = 100;    // of several numbers, the table
+inline constexpr size_t kMostOutputPictures = 4;  // and those with a picture
+inline constexpr size_t kMostEpochRows = 100;     // of the table; the curves have their own limit
 inline constexpr size_t kMostWarnings = 50;
 inline constexpr size_t kMostFacts = 100;  // of one table: settings of a group, timings, ...
 inline constexpr size_t kMostSettingGroups = 30;
@@ -65,6 +67,12 @@ struct LabelResults {
   LabelMetrics metrics;
 };
 
+// Of one of several numbers of each image.
+struct OutputResults {
+  std::string name;
+  NumberMetrics metrics;
+};
+
 struct Fact {
   std::string name;
   std::string value;
@@ -80,9 +88,10 @@ enum class Ending { kCompleted, kStopped, kFailed, kCanceled };
 struct TrainingReport {
   std::string name;  // of the run
   std::string architecture;
-  std::string mode;         // "finetune", "feature"
-  int64_t started_ms = 0;   // wall time, 0: not known
-  int64_t finished_ms = 0;  // the same
+  std::string mode;            // "finetune", "feature"
+  std::string noun = "image";  // what one sample is called; its plural has an s
+  int64_t started_ms = 0;      // wall time, 0: not known
+  int64_t finished_ms = 0;     // the same
 
   Ending ending = Ending::kCompleted;
   std::string ending_message;  // the error, or why it was stopped; may have several lines
@@ -98,9 +107,11 @@ struct TrainingReport {
 
   double roc_auc = kNotMeasured;  // of two classes
 
-  // The same of other tasks, where there is no confusion: one of the two.
+  // The same of other tasks, where there is no confusion: one of the two. Of several numbers, `numbers` has the means
+  // and `outputs` each of them.
   std::optional<LabelResults> labels;
   std::optional<NumberMetrics> numbers;
+  std::vector<OutputResults> outputs;
   std::vector<Miss> misses;  // in any order; the greatest errors are shown
 
   std::vector<Fact> data;
@@ -108,6 +119,9 @@ struct TrainingReport {
   std::vector<Timing> timings;
   std::vector<Fact> machine;          // hardware and versions
   std::vector<std::string> warnings;  // bad images and the like
+
+  // Whether samples can be looked at.
+  bool HasPictures() const { return noun == "image"; }
 };
 
 // The whole file. A picture that cannot be made is a line of text in its place. Throws kInvalidArgument for a report

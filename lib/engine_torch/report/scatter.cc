@@ -26,16 +26,16 @@ class Picture {
   // The same axis for both numbers: on the diagonal they are equal.
   explicit Picture(const Axis &axis) : axis_(axis) {}
 
-  std::string Render(const std::vector<NumberAnswer> &answers, size_t all) const {
+  std::string Render(const std::vector<NumberAnswer> &answers, size_t all, const std::string &noun) const {
     Html html;
     html.Raw("<figure class=\"chart\"><figcaption><b>Predicted by true number</b>");
     if (answers.size() < all) {
       html.Raw(" <span class=\"scale\">").Raw(Count(static_cast<int64_t>(answers.size()))).Raw(" of ");
-      html.Raw(Count(static_cast<int64_t>(all))).Raw(" images</span>");
+      html.Raw(Count(static_cast<int64_t>(all))).Raw(" " + noun + "s</span>");
     }
     html.Raw("</figcaption><svg viewBox=\"0 0 " + Fixed(kLeft + kSide + kRight, 0) + " " +
              Fixed(kTop + kSide + kBottom, 0) + "\" role=\"img\" aria-label=\"");
-    html.Text("Predicted by true number, " + Count(static_cast<int64_t>(answers.size())) + " images, from " +
+    html.Text("Predicted by true number, " + Count(static_cast<int64_t>(answers.size())) + " " + noun + "s, from " +
               Number(axis_.low) + " to " + Number(axis_.high) + "; what is right lies on the diagonal.");
     html.Raw("\">").Raw(Grid());
     html.Raw("<path class=\"best\" d=\"M" + X(axis_.low) + " " + Y(axis_.low) + "L" + X(axis_.high) + " " +
@@ -72,7 +72,7 @@ class Picture {
 
 }  // namespace
 
-std::string RenderScatter(const std::vector<NumberAnswer> &answers) {
+std::string RenderScatter(const std::vector<NumberAnswer> &answers, const std::string &noun) {
   const size_t count = std::min(answers.size(), kMostDots);
   std::vector<NumberAnswer> shown;
   double least = std::numeric_limits<double>::infinity();
@@ -86,7 +86,7 @@ std::string RenderScatter(const std::vector<NumberAnswer> &answers) {
   }
   if (shown.empty()) return "";
   const Axis axis = PlanAxis(least, greatest, LineChart::Unit::kNumber, std::numeric_limits<double>::infinity());
-  return Picture(axis).Render(shown, answers.size());
+  return Picture(axis).Render(shown, answers.size(), noun);
 }
 
 }  // namespace trainyard::report

@@ -12,7 +12,8 @@ namespace trainyard::report {
 
 inline constexpr size_t kMostDots = 2000;
 
-// "" when there is no finite pair. Of more than kMostDots answers as many are drawn, evenly picked in the order given.
-std::string RenderScatter(const std::vector<NumberAnswer> &answers);
+// `noun`: what one sample is called. "" when there is no finite pair. Of more than kMostDots answers as many are drawn,
+// evenly picked in the order given.
+std::string RenderScatter(const std::vector<NumberAnswer> &answers, const std::string &noun = "image");
 
 }  // namespace trainyard::report

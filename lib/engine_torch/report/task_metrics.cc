@@ -167,4 +167,17 @@ NumberMetrics ComputeNumberMetrics(std::vector<NumberAnswer> answers) {
   return metrics;
 }
 
+NumberMetrics MeanOfOutputs(const std::vector<NumberMetrics> &outputs) {
+  if (outputs.size() == 1) return outputs.front();
+  NumberMetrics mean;
+  const auto count = static_cast<double>(outputs.size());
+  for (const NumberMetrics &output : outputs) {
+    mean.images = output.images;
+    mean.rmse += output.rmse / count;
+    mean.mae += output.mae / count;
+    mean.r2 += output.r2 / count;
+  }
+  return mean;
+}
+
 }  // namespace trainyard::report

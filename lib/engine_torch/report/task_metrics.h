@@ -84,4 +84,8 @@ struct NumberMetrics {
 
 NumberMetrics ComputeNumberMetrics(std::vector<NumberAnswer> answers);
 
+// Of several numbers of each image: the means of their rmse, mae and r2 (scikit-learn's multioutput="uniform_average"),
+// without ranges and answers. Of one number that number's, whole.
+NumberMetrics MeanOfOutputs(const std::vector<NumberMetrics> &outputs);
+
 }  // namespace trainyard::report

@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kLongestName = 60;
 constexpr size_t kLongestAnswer = 200;
 constexpr size_t kLongestPath = 160;
-constexpr char kUndefined[] = "not defined: all images have the label, or none does; left out of the mean";
+constexpr char kUndefined[] = "not defined: all have the label, or none does; left out of the mean";
 
 std::string Heads(const std::vector<const char *> &names) {
   Html html;
@@ -48,14 +48,14 @@ std::string LabelRow(const std::string &name, const LabelScore &label) {
   return html.Raw("<td class=\"number\">").Raw(Count(label.counts.support)).Raw("</td></tr>\n").str();
 }
 
-std::string RenderMiss(const Miss &miss, bool of_numbers) {
+std::string RenderMiss(const Miss &miss, bool of_numbers, bool picture) {
   const auto text = [](const std::string &labels) {
     return labels.empty() ? std::string("no label") : Shorten(labels, kLongestAnswer);
   };
   const std::string truth = text(miss.truth), predicted = text(miss.predicted);
   Html html;
   html.Raw("<li><figure>");
-  html.Raw(Picture(miss.image_path, "Validation image: true " + truth + ", predicted " + predicted));
+  if (picture) html.Raw(Picture(miss.image_path, "Validation image: true " + truth + ", predicted " + predicted));
   html.Raw("<figcaption><span class=\"row\"><span class=\"sure\">").Text(of_numbers ? "off by " : "loss ");
   html.Text(Number(miss.error)).Raw("</span>predicted <b class=\"wrong\">").Text(predicted);
   html.Raw("</b></span><span class=\"row\">true <b>").Text(truth).Raw("</b></span><span class=\"path\">");
@@ -76,8 +76,8 @@ std::string RenderLabels(const LabelResults &results) {
   }
   html.Raw(
       "Precision, recall and F1: of the labels told with a probability above a half. Average precision and ROC AUC: "
-      "of the images in the order of their probabilities, whatever the threshold.</caption>");
-  html.Raw(Heads({"label", "precision", "recall", "F1", "average precision", "ROC AUC", "images"})).Raw("<tbody>\n");
+      "of all in the order of their probabilities, whatever the threshold.</caption>");
+  html.Raw(Heads({"label", "precision", "recall", "F1", "average precision", "ROC AUC", "count"})).Raw("<tbody>\n");
   for (const size_t i : shown) html.Raw(LabelRow(results.names[i], metrics.labels[i]));
   html.Raw("</tbody><tfoot><tr><th scope=\"row\">macro mean</th>");
   const auto mean = [&](double ClassMetrics::*field) {
@@ -94,14 +94,14 @@ std::string RenderLabels(const LabelResults &results) {
   return html.str();
 }
 
-std::string RenderNumbers(const NumberMetrics &metrics) {
+std::string RenderNumbers(const NumberMetrics &metrics, const std::string &noun) {
   Html html;
-  html.Raw("<div class=\"pair\">\n<div class=\"block\">").Raw(RenderScatter(metrics.answers)).Raw("</div>\n");
+  html.Raw("<div class=\"pair\">\n<div class=\"block\">").Raw(RenderScatter(metrics.answers, noun)).Raw("</div>\n");
   html.Raw("<div class=\"block wide\">").Raw(ScrollStart("Predicted against true numbers"));
-  html.Raw(
-      "<table class=\"list\"><caption>The images by their true number. A model that knows no better tells numbers "
-      "near the mean of all: its predictions rise less than the true ones.</caption>");
-  html.Raw(Heads({"true number", "mean true", "mean predicted", "MAE", "images"}));
+  html.Raw("<table class=\"list\"><caption>The " + noun +
+           "s by their true number. A model that knows no better tells numbers "
+           "near the mean of all: its predictions rise less than the true ones.</caption>");
+  html.Raw(Heads({"true number", "mean true", "mean predicted", "MAE", "count"}));
   html.Raw("<tbody>\n");
   for (const NumberRange &range : metrics.ranges) {
     html.Raw("<tr><th scope=\"row\">").Text(Number(range.low));
@@ -115,6 +115,43 @@ std::string RenderNumbers(const NumberMetrics &metrics) {
   return html.Raw("</tbody></table></div></div></div>\n").str();
 }
 
+std::vector<size_t> WorstOutputs(const std::vector<OutputResults> &outputs) {
+  std::vector<size_t> order(outputs.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto r2 = [&](size_t i) { return std::isnan(outputs[i].metrics.r2) ? -INFINITY : outputs[i].metrics.r2; };
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return r2(a) < r2(b); });
+  return order;
+}
+
+std::string RenderOutputs(const TrainingReport &report) {
+  const std::vector<size_t> order = WorstOutputs(report.outputs);
+  const size_t rows = std::min(order.size(), kMostOutputRows);
+  Html html;
+  html.Raw(ScrollStart("Errors by output"));
+  html.Raw("<table class=\"list\"><caption>");
+  if (rows < order.size()) {
+    html.Raw("The outputs with the lowest R\u00b2, of ").Raw(Count(static_cast<int64_t>(order.size()))).Raw(". ");
+  }
+  html.Raw("The numbers that each ")
+      .Text(report.noun)
+      .Raw(" has; what is furthest from its truth comes first.</caption>");
+  html.Raw(Heads({"output", "RMSE", "MAE", "R\u00b2"})).Raw("<tbody>\n");
+  for (size_t i = 0; i < rows; ++i) {
+    html.Raw("<tr><th scope=\"row\">").Text(Shorten(report.outputs[order[i]].name, kLongestName)).Raw("</th>");
+    const NumberMetrics &metrics = report.outputs[order[i]].metrics;
+    for (const double value : {metrics.rmse, metrics.mae, metrics.r2}) {
+      html.Raw("<td class=\"number\">").Text(Number(value)).Raw("</td>");
+    }
+    html.Raw("</tr>\n");
+  }
+  html.Raw("</tbody></table></div>\n");
+  for (size_t i = 0; i < std::min(order.size(), kMostOutputPictures); ++i) {
+    html.Raw("<h3>").Text(Shorten(report.outputs[order[i]].name, kLongestName)).Raw("</h3>\n");
+    html.Raw(RenderNumbers(report.outputs[order[i]].metrics, report.noun));
+  }
+  return html.str();
+}
+
 std::vector<Miss> WorstMisses(std::vector<Miss> misses, size_t most) {
   // What is no number is the worst.
   const auto error = [](const Miss &miss) { return std::isnan(miss.error) ? INFINITY : miss.error; };
@@ -124,12 +161,15 @@ std::vector<Miss> WorstMisses(std::vector<Miss> misses, size_t most) {
   return misses;
 }
 
-std::string RenderMisses(const std::vector<Miss> &misses, bool of_numbers) {
+std::string RenderMisses(const TrainingReport &report) {
+  const bool of_numbers = report.numbers.has_value();
   Html html;
-  html.Raw(of_numbers ? "<p>The images whose numbers are furthest off"
-                      : "<p>The images whose labels cost the greatest loss");
+  html.Raw("<p>The ").Text(report.noun);
+  html.Raw(of_numbers ? "s whose numbers are furthest off" : "s whose labels cost the greatest loss");
   html.Raw(" come first: among them wrong ones of the data are found.</p>\n<ol class=\"mistakes\">\n");
-  for (const Miss &miss : WorstMisses(misses, kMostMistakes)) html.Raw(RenderMiss(miss, of_numbers));
+  for (const Miss &miss : WorstMisses(report.misses, kMostMistakes)) {
+    html.Raw(RenderMiss(miss, of_numbers, report.HasPictures()));
+  }
   return html.Raw("</ol>\n").str();
 }
 

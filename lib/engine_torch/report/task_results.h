@@ -14,11 +14,17 @@ inline constexpr size_t kMostLabelRows = 100;
 
 // `results` is of at least one image.
 std::string RenderLabels(const LabelResults &results);
-std::string RenderNumbers(const NumberMetrics &metrics);
+// `noun`: what one sample is called.
+std::string RenderNumbers(const NumberMetrics &metrics, const std::string &noun);
+// The lowest R2 first, of which what is no number is lowest; by index.
+std::vector<size_t> WorstOutputs(const std::vector<OutputResults> &outputs);
+// Of several numbers of each sample: a table of them, the worst first, and of the first kMostOutputPictures what
+// RenderNumbers shows.
+std::string RenderOutputs(const TrainingReport &report);
 
 // The greatest errors first, at most `most`; among equals by path.
 std::vector<Miss> WorstMisses(std::vector<Miss> misses, size_t most);
-// `of_numbers`: the errors are distances; else losses of labels.
-std::string RenderMisses(const std::vector<Miss> &misses, bool of_numbers);
+// Their errors are distances where the report has numbers; else losses of labels.
+std::string RenderMisses(const TrainingReport &report);
 
 }  // namespace trainyard::report

@@ -6,8 +6,8 @@
 namespace trainyard {
 namespace {
 
-bool HasLabel(const image::Sample &sample, size_t label) {
-  return std::binary_search(sample.labels.begin(), sample.labels.end(), static_cast<int32_t>(label));
+bool HasLabel(const Dataset &dataset, size_t sample, size_t label) {
+  return dataset.TruthOf(sample, label) > 0.5;
 }
 
 }  // namespace
@@ -43,46 +43,61 @@ std::vector<size_t> Answers::Samples() const {
   return samples;
 }
 
-report::LabelMetrics LabelMetricsOf(const image::ImageFolder &folder, const Answers &answers) {
+report::LabelMetrics LabelMetricsOf(const Dataset &dataset, const Answers &answers) {
   const std::vector<size_t> samples = answers.Samples();
-  return report::ComputeLabelMetrics(folder.classes.size(), samples.size(), [&](size_t label, size_t image) {
+  return report::ComputeLabelMetrics(dataset.classes().size(), samples.size(), [&](size_t label, size_t image) {
     const size_t sample = samples[image];
-    return report::ScoredTruth{answers.Value(sample, label), HasLabel(folder.samples[sample], label)};
+    return report::ScoredTruth{answers.Value(sample, label), HasLabel(dataset, sample, label)};
   });
 }
 
-report::NumberMetrics NumberMetricsOf(const image::ImageFolder &folder, const Answers &answers) {
+report::NumberMetrics NumberMetricsOf(const Dataset &dataset, const Answers &answers, size_t output) {
   std::vector<report::NumberAnswer> numbers;
   for (const size_t sample : answers.Samples()) {
-    numbers.push_back({folder.samples[sample].value, static_cast<double>(answers.Value(sample))});
+    numbers.push_back({dataset.TruthOf(sample, output), static_cast<double>(answers.Value(sample, output))});
   }
   return report::ComputeNumberMetrics(std::move(numbers));
 }
 
-std::vector<TaskMetric> MetricsOf(Task task, const image::ImageFolder &folder, const Answers &answers) {
+report::NumberMetrics MeanNumberMetricsOf(const Dataset &dataset, const Answers &answers) {
+  std::vector<report::NumberMetrics> outputs;
+  const size_t count = dataset.classes().size();
+  for (size_t i = 0; i < count; ++i) {
+    outputs.push_back(NumberMetricsOf(dataset, answers, i));
+    if (count > 1) outputs.back().answers = {};
+  }
+  return report::MeanOfOutputs(outputs);
+}
+
+std::vector<TaskMetric> MetricsOf(Task task, const Dataset &dataset, const Answers &answers) {
   if (answers.empty()) return {};
   if (task == Task::kRegression) {
-    const report::NumberMetrics metrics = NumberMetricsOf(folder, answers);
+    const report::NumberMetrics metrics = MeanNumberMetricsOf(dataset, answers);
     return {{"val/rmse", metrics.rmse}, {"val/mae", metrics.mae}, {"val/r2", metrics.r2}};
   }
-  const report::LabelMetrics metrics = LabelMetricsOf(folder, answers);
+  const report::LabelMetrics metrics = LabelMetricsOf(dataset, answers);
   return {{"val/f1_micro", metrics.f1_micro},
           {"val/f1_macro", metrics.f1_macro},
           {"val/average_precision_macro", metrics.average_precision_macro},
           {"val/roc_auc_macro", metrics.roc_auc_macro}};
 }
 
-double ErrorOf(Task task, const image::ImageFolder &folder, const Answers &answers, size_t sample) {
-  const image::Sample &truth = folder.samples[sample];
-  if (task == Task::kRegression) return std::abs(static_cast<double>(answers.Value(sample)) - truth.value);
+double ErrorOf(Task task, const Dataset &dataset, const Answers &answers, size_t sample) {
+  const auto outputs = static_cast<double>(dataset.classes().size());
   double sum = 0;
-  for (size_t label = 0; label < folder.classes.size(); ++label) {
+  if (task == Task::kRegression) {
+    for (size_t i = 0; i < dataset.classes().size(); ++i) {
+      sum += std::abs(static_cast<double>(answers.Value(sample, i)) - dataset.TruthOf(sample, i));
+    }
+    return sum / outputs;
+  }
+  for (size_t label = 0; label < dataset.classes().size(); ++label) {
     const double logit = answers.Value(sample, label);
     // -log of the probability of what is true: log(1 + exp(-x)) without overflow.
-    const double x = HasLabel(truth, label) ? logit : -logit;
+    const double x = HasLabel(dataset, sample, label) ? logit : -logit;
     sum += std::log1p(std::exp(-std::abs(x))) + std::max(-x, 0.0);
   }
-  return sum / static_cast<double>(folder.classes.size());
+  return sum / outputs;
 }
 
 }  // namespace trainyard

@@ -12,12 +12,11 @@
 
 #include "engine_torch/interop/dlpack.h"
 #include "engine_torch/models/load.h"
-#include "engine_torch/models/registry.h"
-#include "engine_torch/models/sequential.h"
 #include "engine_torch/train/allocator.h"
 #include "engine_torch/train/device.h"
 #include "engine_torch/train/failure.h"
 #include "engine_torch/train/machine.h"
+#include "engine_torch/train/new_model.h"
 #include "engine_torch/train/parameters.h"
 #include "engine_torch/train/precision.h"
 #include "engine_torch/train/sampler.h"
@@ -34,15 +33,10 @@ std::mutex &Generator() {
   return mutex;
 }
 
-std::shared_ptr<ImageClassifier> NewModel(const TrainSettings &settings) {
+std::shared_ptr<ImageClassifier> SeededNetwork(const TrainSettings &settings) {
   const std::lock_guard alone(Generator());
   at::manual_seed(settings.seed);
-  if (settings.architecture == "sequential") return MakeSequential(settings.inputs, settings.layers);
-  if (settings.architecture == "mlp") {
-    const std::vector<int64_t> widths(settings.hidden.begin(), settings.hidden.end());
-    return MakeSequential(settings.inputs, DescribeMlp(widths, settings.outputs, settings.activation));
-  }
-  return MakeModel(settings.architecture, settings.outputs);
+  return MakeNetwork(settings, settings.inputs, settings.outputs);
 }
 
 }  // namespace
@@ -56,7 +50,7 @@ ArrayTrainer::ArrayTrainer(const std::string &config_json, const std::string &we
       tally_(NewTally()) {
   SetNumerics(settings_, device_, own_libtorch);
   if (own_libtorch && device_.is_cpu()) InstallCachingAllocator();
-  model_ = NewModel(settings_);
+  model_ = SeededNetwork(settings_);
   if (!weights_path.empty()) {
     CodeFailures("weights",
                  [&] { LoadWeights(model_.get(), OpenWeights(weights_path), {.allow_head_mismatch = true}); });
@@ -102,25 +96,11 @@ at::Tensor ArrayTrainer::Input(const DLTensor &tensor) {
   return input;
 }
 
-// One sample of a shape that has not been seen goes through the model, so that the host learns in our words, before
-// anything is learnt, what does not fit.
+// Of a shape that has not been seen.
 void ArrayTrainer::CheckSamples(const at::Tensor &input) {
   const std::vector<int64_t> shape = input.sizes().slice(1).vec();
   if (shape == sample_shape_ || input.size(0) == 0) return;
-  const c10::NoGradGuard no_grad;
-  const Autocast autocast(settings_.precision, device_.type());
-  model_->eval();
-  try {
-    model_->forward(input.narrow(0, 0, 1));
-  } catch (const c10::OutOfMemoryError &) {
-    throw;
-  } catch (const c10::Error &error) {
-    const std::string text = error.what_without_backtrace();
-    std::string name;
-    for (const int64_t size : shape) name += (name.empty() ? "" : ", ") + std::to_string(size);
-    throw Error::InvalidArgument("samples of shape [" + name + "] do not go through the model '" +
-                                 settings_.architecture + "': " + text.substr(0, text.find('\n')));
-  }
+  CheckSample(model_.get(), settings_, input.narrow(0, 0, 1));
   sample_shape_ = shape;
 }
 

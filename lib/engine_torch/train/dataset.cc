@@ -2,161 +2,31 @@
 
 #include <ATen/Functions.h>
 
-#include <cstring>
-#include <utility>
+#include <functional>
+#include <numeric>
 
 namespace trainyard {
 
-using image::Image;
-using image::ImageReader;
-using image::Transformer;
-
-namespace {
-
-// What the augmentation of a sample is drawn by: its index, and for its repetitions in an epoch numbers that no index
-// reaches.
-uint64_t DrawOf(size_t index, uint32_t repeat) {
-  return static_cast<uint64_t>(index) | static_cast<uint64_t>(repeat) << 32;
+at::Tensor Dataset::NewBatch(int64_t count, bool pin) const {
+  std::vector<int64_t> shape = SampleShape();
+  shape.insert(shape.begin(), count);
+  const auto format = shape.size() == 4 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+  return at::empty(shape, at::TensorOptions(at::kFloat).memory_format(format).pinned_memory(pin));
 }
 
-}  // namespace
-
-bool MemoryBudget::Take(uint64_t bytes) {
-  uint64_t left = left_.load(std::memory_order_relaxed);
-  do {
-    if (left < bytes) return false;
-  } while (!left_.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed));
-  return true;
-}
-
-Dataset::Dataset(image::ImageFolder folder, const image::TransformConfig &transform, bool augment, uint64_t seed,
-                 std::shared_ptr<MemoryBudget> budget, Task task)
-    : folder_(std::move(folder)),
-      transform_(transform),
-      augment_(augment),
-      seed_(seed),
-      budget_(std::move(budget)),
-      task_(task),
-      kept_(folder_.samples.size()) {}
-
-std::shared_ptr<const Dataset::Kept> Dataset::Find(size_t index) const {
-  const std::lock_guard lock(mutex_);
-  return kept_[index];
-}
-
-void Dataset::Keep(size_t index, std::shared_ptr<const Kept> kept) {
-  const size_t bytes = kept->image.rgb.size() + kept->pixels.size();
-  if (!budget_->Take(bytes)) return;
-  const std::lock_guard lock(mutex_);
-  kept_[index] = std::move(kept);
-}
-
-std::shared_ptr<const Dataset::Kept> Dataset::Decode(size_t index, Transformer *transformer) {
-  auto kept = std::make_shared<Kept>();
-  const std::string &path = folder_.samples[index].path;
-  image::ByteBuffer file;
-  image::ReadImageFile(path, &file);
-  ImageReader reader(file, path);
-  if (augment_) {
-    reader.Decode(&kept->image);
-  } else {
-    const uint8_t *pixels = transformer->EvalPixels(&reader);
-    kept->pixels.resize(transform_.floats());
-    std::memcpy(kept->pixels.data(), pixels, kept->pixels.size());
-  }
-  Keep(index, kept);
-  return kept;
-}
-
-at::Tensor Dataset::Targets(const std::vector<size_t> &samples) const {
-  const auto count = static_cast<int64_t>(samples.size());
-  if (task_ == Task::kClassification) {
-    at::Tensor targets = at::empty({count}, at::kLong);
-    auto *labels = targets.mutable_data_ptr<int64_t>();
-    for (size_t i = 0; i < samples.size(); ++i) labels[i] = folder_.samples[samples[i]].label;
-    return targets;
-  }
-  const auto columns = static_cast<int64_t>(folder_.classes.size());
-  at::Tensor targets = at::zeros({count, columns}, at::kFloat);
-  auto *values = targets.mutable_data_ptr<float>();
-  for (size_t i = 0; i < samples.size(); ++i) {
-    const image::Sample &sample = folder_.samples[samples[i]];
-    float *row = values + static_cast<int64_t>(i) * columns;
-    if (task_ == Task::kRegression) row[0] = static_cast<float>(sample.value);
-    for (const int32_t label : sample.labels) row[label] = 1;
-  }
-  return targets;
-}
-
-void Dataset::LoadUncached(size_t index, uint32_t epoch, uint64_t draw, Transformer *transformer, float *out) const {
-  const std::string &path = folder_.samples[index].path;
-  if (augment_) {
-    transformer->LoadTrain(path, seed_, epoch, draw, out);
-  } else {
-    transformer->LoadEval(path, out);
-  }
-}
-
-image::Augmentation Dataset::Draw(size_t index, uint32_t epoch, uint32_t repeat, int width, int height) const {
-  if (!augment_) return {.box = {0, 0, width, height}};
-  return image::DrawAugmentation(transform_.augmentation, seed_, epoch, DrawOf(index, repeat), width, height,
-                                 transform_.crop);
-}
-
-bool Dataset::Load(size_t index, uint32_t epoch, Transformer *transformer, float *out, uint32_t repeat) {
-  try {
-    std::shared_ptr<const Kept> kept = Find(index);
-    if (kept == nullptr) {
-      if (budget_ == nullptr || budget_->left() == 0) {
-        LoadUncached(index, epoch, DrawOf(index, repeat), transformer, out);
-        return true;
-      }
-      kept = Decode(index, transformer);
-    }
-    if (!augment_) {
-      transformer->Normalize(kept->pixels.data(), out);
-      return true;
-    }
-    const Image &whole = kept->image;
-    transformer->Train(whole, Draw(index, epoch, repeat, whole.width, whole.height), out);
-    return true;
-  } catch (const Error &error) {
-    if (error.status() == Status::kOutOfMemory) throw;
-    NoteBad(index, error);
-    return false;
-  }
-}
-
-void Dataset::NoteBad(size_t index, const Error &error) {
-  const std::lock_guard lock(mutex_);
-  bad_.emplace(index, error.what());
-}
-
-bool Dataset::Pixels(size_t index, Transformer *transformer, Image *out) {
-  const std::string &path = folder_.samples[index].path;
-  try {
-    image::ByteBuffer file;
-    image::ReadImageFile(path, &file);
-    ImageReader reader(file, path);
-    if (augment_) {
-      reader.Decode(out);
-    } else {
-      const uint8_t *pixels = transformer->EvalPixels(&reader);
-      out->Reset(transform_.crop, transform_.crop);
-      std::memcpy(out->rgb.data(), pixels, out->rgb.size());
-    }
-    return true;
-  } catch (const Error &error) {
-    *out = {};
-    if (error.status() == Status::kOutOfMemory) throw;
-    NoteBad(index, error);
-    return false;
-  }
+int64_t Dataset::SampleSize() const {
+  const std::vector<int64_t> shape = SampleShape();
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
 }
 
 std::map<size_t, std::string> Dataset::bad() const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(bad_mutex_);
   return bad_;
+}
+
+void Dataset::NoteBad(size_t index, const std::string &reason) {
+  const std::lock_guard lock(bad_mutex_);
+  bad_.emplace(index, reason);
 }
 
 }  // namespace trainyard

@@ -107,7 +107,7 @@ bool DeviceImages::CanDo(const image::TransformConfig &transform) {
          random.rotation.degrees == 0 && random.grayscale == 0 && random.erasing.probability == 0;
 }
 
-DeviceImages::DeviceImages(Dataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size, int rank,
+DeviceImages::DeviceImages(ImageDataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size, int rank,
                            int ranks)
     : dataset_(dataset),
       sampler_(sampler),

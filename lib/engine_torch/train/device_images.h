@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine_torch/image/transforms.h"
-#include "engine_torch/train/dataset.h"
+#include "engine_torch/train/image_dataset.h"
 #include "engine_torch/train/loader.h"
 #include "engine_torch/train/sampler.h"
 
@@ -35,7 +35,7 @@ class DeviceImages {
   static bool CanDo(const image::TransformConfig &transform);
 
   // Each of `ranks` keeps all images, and goes through its part of an epoch.
-  DeviceImages(Dataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size, int rank = 0,
+  DeviceImages(ImageDataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size, int rank = 0,
                int ranks = 1);
 
   // Decodes the images, on so many threads, and moves them. False when they do not fit into the device's memory, or
@@ -53,7 +53,7 @@ class DeviceImages {
     int width = 0, height = 0;
   };
 
-  Dataset *dataset_;
+  ImageDataset *dataset_;
   const Sampler *sampler_;
   const c10::Device device_;
   const int64_t batch_size_;

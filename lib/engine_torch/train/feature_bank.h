@@ -12,6 +12,7 @@
 
 #include "engine_torch/train/dataset.h"
 #include "engine_torch/train/loader.h"
+#include "engine_torch/train/memory_budget.h"
 #include "engine_torch/train/sampler.h"
 
 namespace trainyard {

@@ -1,16 +1,13 @@
 #include "engine_torch/train/image_sets.h"
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
-#include <map>
-#include <numeric>
 
 #include "engine_torch/train/failure.h"
 #include "engine_torch/train/manifest_sets.h"
+#include "engine_torch/train/strata.h"
 #include "util/error.h"
 #include "util/fs.h"
-#include "util/hash.h"
 #include "util/text.h"
 
 namespace trainyard {
@@ -25,13 +22,12 @@ std::string OnlyIn(const std::vector<std::string> &a, const std::vector<std::str
   return Join(only, ", ");
 }
 
-// The class that a sample counts for: its own; of several labels the rarest; none: one behind the classes.
-size_t StratumOf(const image::Sample &sample, const std::vector<int64_t> &counts) {
-  if (sample.label >= 0) return static_cast<size_t>(sample.label);
-  if (sample.labels.empty()) return counts.size();
-  return static_cast<size_t>(*std::min_element(sample.labels.begin(), sample.labels.end(), [&](int32_t a, int32_t b) {
-    return counts[static_cast<size_t>(a)] < counts[static_cast<size_t>(b)];
-  }));
+std::vector<size_t> StrataOf(const image::ImageFolder &folder, const std::vector<int64_t> &counts) {
+  std::vector<size_t> strata;
+  for (const image::Sample &sample : folder.samples) {
+    strata.push_back(sample.label >= 0 ? static_cast<size_t>(sample.label) : StratumOfLabels(sample.labels, counts));
+  }
+  return strata;
 }
 
 // A guess at what is meant when classes make no sense.
@@ -115,21 +111,9 @@ std::optional<std::string> ClassDifference(const image::ImageFolder &train, cons
 }
 
 void SetApart(double fraction, uint64_t seed, image::ImageFolder *train, image::ImageFolder *validation) {
-  const std::vector<int64_t> counts = ClassCounts(*train);
-  std::map<size_t, std::vector<std::pair<std::string, size_t>>> strata;  // (hash, sample)
-  const std::string prefix = std::to_string(seed) + "\n";
-  for (size_t i = 0; i < train->samples.size(); ++i) {
-    const image::Sample &sample = train->samples[i];
-    strata[StratumOf(sample, counts)].emplace_back(Sha256Hex(prefix + image::RelativeName(*train, sample)), i);
-  }
-  std::vector<bool> taken(train->samples.size());
-  for (auto &[stratum, images] : strata) {
-    if (images.size() < 2) continue;
-    std::sort(images.begin(), images.end());
-    const double share = std::floor(static_cast<double>(images.size()) * fraction + 0.5);
-    const size_t count = std::clamp<size_t>(static_cast<size_t>(share), 1, images.size() - 1);
-    for (size_t i = 0; i < count; ++i) taken[images[i].second] = true;
-  }
+  const std::vector<bool> taken =
+      ChooseApart(fraction, seed, StrataOf(*train, ClassCounts(*train)),
+                  [&](size_t sample) { return image::RelativeName(*train, train->samples[sample]); });
   validation->root = train->root;
   validation->classes = train->classes;
   std::vector<image::Sample> kept;
@@ -152,19 +136,13 @@ std::vector<double> SamplingWeights(const image::ImageFolder &folder, bool own) 
         "'weight'",
         {{"key", kKey}});
   }
-  const auto without = std::count_if(folder.samples.begin(), folder.samples.end(), [&](const image::Sample &sample) {
-    return StratumOf(sample, counts) == counts.size();
-  });
-  for (const image::Sample &sample : folder.samples) {
-    const size_t stratum = StratumOf(sample, counts);
-    const int64_t count = stratum == counts.size() ? without : counts[stratum];
-    weights.push_back(own ? sample.weight : 1 / static_cast<double>(count));
+  if (own) {
+    for (const image::Sample &sample : folder.samples) weights.push_back(sample.weight);
+  } else {
+    weights = EqualisingWeights(StrataOf(folder, counts), counts);
   }
-  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
-  if (sum > 0 && std::isfinite(sum)) return weights;
-  throw Error::InvalidArgument("the weights of the training images add up to " + FormatDouble(sum) +
-                                   ": column 'weight' needs numbers above 0 that can be added",
-                               {{"key", kKey}});
+  CheckSumOfWeights(weights, "column 'weight'");
+  return weights;
 }
 
 ImageSets OpenImages(const TrainSettings &settings) {

@@ -31,12 +31,8 @@ std::optional<std::string> ClassDifference(const image::ImageFolder &train, cons
 // Images of each class, or with each label.
 std::vector<int64_t> ClassCounts(const image::ImageFolder &folder);
 
-// Moves images from `train` to `validation`, which becomes a folder of the same root and classes. The images of a
-// stratum are put in the order of SHA-256("<seed>\n<path below the root>"), and the first v of n are taken:
-//   v = min(max(floor(n * fraction + 0.5), 1), n - 1), of a single image none.
-// A stratum is a class; of images with several labels, those that have the same rarest one (of equally rare ones the
-// first), and those without any; of images with a number, all. So what is taken depends on the seed and on which images
-// there are, not on the order in which they are listed, and which stay keep theirs.
+// Moves images from `train` to `validation`, which becomes a folder of the same root and classes: those that
+// ChooseApart() (train/strata.h) takes by their paths below the root. Which stay keep their order.
 void SetApart(double fraction, uint64_t seed, image::ImageFolder *train, image::ImageFolder *validation);
 
 // The weight of each sample: its own when `own`; else such that each class is drawn equally often, 1 / its images. With

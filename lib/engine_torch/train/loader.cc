@@ -4,7 +4,6 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "engine_torch/train/threads.h"
@@ -78,8 +77,8 @@ void Loader::Run() {
   // A worker computes on its own CPU alone: workers do not wait for each other.
   if (own_libtorch_) SetComputeThreads(1);
   const c10::NoGradGuard no_grad;
-  std::optional<image::Transformer> transformer;
-  const Dataset *transformer_of = nullptr;
+  std::unique_ptr<Dataset::Reader> reader;
+  const Dataset *reader_of = nullptr;
   std::unique_lock lock(mutex_);
   for (;;) {
     std::shared_ptr<Work> work;
@@ -91,13 +90,11 @@ void Loader::Run() {
     std::unique_ptr<Chunk> made;
     std::exception_ptr failure;
     try {
-      if (transformer_of != work->pass.dataset) {
-        image::TransformConfig config = work->pass.dataset->transform();
-        config.layout = image::Layout::kNhwc;
-        transformer.emplace(config);
-        transformer_of = work->pass.dataset;
+      if (reader_of != work->pass.dataset) {
+        reader = work->pass.dataset->NewReader();
+        reader_of = work->pass.dataset;
       }
-      made = Make(work->pass, chunk, &*transformer);
+      made = Make(work->pass, chunk, reader.get());
     } catch (...) {
       failure = std::current_exception();
     }
@@ -112,29 +109,27 @@ void Loader::Run() {
   }
 }
 
-std::unique_ptr<Chunk> Loader::Make(const Pass &pass, size_t chunk, image::Transformer *transformer) const {
+std::unique_ptr<Chunk> Loader::Make(const Pass &pass, size_t chunk, Dataset::Reader *reader) const {
   const auto per_chunk = static_cast<size_t>(pass.batch_size * pass.batches_per_chunk);
   const size_t first = chunk * per_chunk;
   const size_t end = std::min(first + per_chunk, pass.order.size());
-  const int64_t side = pass.dataset->transform().crop;
+  const int64_t size = pass.dataset->SampleSize();
   const auto capacity = static_cast<int64_t>(end - first);
-  at::Tensor images =
-      at::empty({capacity, 3, side, side},
-                at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast).pinned_memory(pass.pin));
-  auto *pixels = images.mutable_data_ptr<float>();
+  at::Tensor inputs = pass.dataset->NewBatch(capacity, pass.pin);
+  auto *floats = inputs.mutable_data_ptr<float>();
   auto made = std::make_unique<Chunk>();
   int64_t count = 0;
   for (size_t i = first; i < end; ++i) {
     if ((i - first) % static_cast<size_t>(pass.batch_size) == 0) made->batches.push_back(0);
     const size_t index = pass.order[i];
     const uint32_t repeat = pass.repeats.empty() ? 0 : pass.repeats[i];
-    if (!pass.dataset->Load(index, pass.epoch, transformer, pixels + count * side * side * 3, repeat)) continue;
+    if (!reader->Load(index, pass.epoch, repeat, floats + count * size)) continue;
     ++count;
     made->samples.push_back(index);
     ++made->batches.back();
   }
-  if (count < capacity) images = images.narrow(0, 0, count);
-  made->inputs = pass.stage && count > 0 ? pass.stage(images) : images;
+  if (count < capacity) inputs = inputs.narrow(0, 0, count);
+  made->inputs = pass.stage && count > 0 ? pass.stage(inputs) : inputs;
   made->targets = pass.dataset->Targets(made->samples);
   if (pass.pin) made->targets = made->targets.pin_memory();
   return made;

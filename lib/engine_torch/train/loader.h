@@ -1,4 +1,4 @@
-// Threads that work ahead of the trainer: they load and transform images into chunks (one or several batches each), and
+// Threads that work ahead of the trainer: they load samples into chunks (one or several batches each), and
 // may run a part of the model that does not change over them. Chunks come out in order, whatever the number of threads;
 // at most `depth` exist at once. All waiting is by condition variables.
 //
@@ -31,16 +31,16 @@ struct Pass {
   int64_t batch_size = 1;         // samples; the last batch may be smaller
   int64_t batches_per_chunk = 1;
   bool pin = false;  // chunks lie in memory that a GPU copies from by itself
-  // Runs in a worker, on one CPU thread and without gradients, over a chunk's images; what it returns takes their
-  // place. Must give each image the same result whatever else is in the chunk. Empty: the images themselves.
-  std::function<at::Tensor(const at::Tensor &images)> stage;
+  // Runs in a worker, on one CPU thread and without gradients, over a chunk's samples; what it returns takes their
+  // place. Must give each sample the same result whatever else is in the chunk. Empty: the samples themselves.
+  std::function<at::Tensor(const at::Tensor &inputs)> stage;
 };
 
 struct Chunk {
-  at::Tensor inputs;             // [n, 3, crop, crop] in channels-last memory, or what the stage made of it
+  at::Tensor inputs;             // a row for each sample (Dataset::NewBatch), or what the stage made of it
   at::Tensor targets;            // Dataset::Targets
   std::vector<size_t> samples;   // of the data set, those that could be read
-  std::vector<int64_t> batches;  // samples per batch, in order; a batch loses its bad images and may be empty
+  std::vector<int64_t> batches;  // samples per batch, in order; a batch loses its bad ones and may be empty
 };
 
 class Loader {
@@ -71,7 +71,7 @@ class Loader {
 
   void Run();
   std::shared_ptr<Work> Claim(size_t *chunk);
-  std::unique_ptr<Chunk> Make(const Pass &pass, size_t chunk, image::Transformer *transformer) const;
+  std::unique_ptr<Chunk> Make(const Pass &pass, size_t chunk, Dataset::Reader *reader) const;
 
   const int depth_;
   const bool own_libtorch_;

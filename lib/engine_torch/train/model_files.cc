@@ -4,6 +4,7 @@
 
 #include "engine_torch/models/load.h"
 #include "engine_torch/models/registry.h"
+#include "engine_torch/models/sequential.h"
 #include "engine_torch/train/model_json.h"
 #include "util/build_id.h"
 #include "util/error.h"
@@ -13,14 +14,16 @@
 // model.json
 //   1. "schema_version": 1. A reader refuses a higher number; additions that may be ignored do not raise it
 //   2. "task": "image_classification" (outputs are logits of classes), "image_multilabel" (a logit for each label) or
-//   "image_regression" (numbers)
-//   3. "architecture": a name of the table of models ("squeezenet1_1"); absent: to be told by the weights
+//   "image_regression" (numbers); of models for arrays "array_classification", "array_multilabel", "array_regression"
+//   3. "architecture": a name of the table of models ("squeezenet1_1"); absent: to be told by the weights. For arrays
+//      also "mlp" and "sequential", with "layers": the list that model.layers is
 //   4. "weights": the name of a file beside this one, "model.safetensors" when absent
 //   5. "classes": the names of classes, labels or numbers, by index of the output
 //   6. "preprocessing": {"resize": shorter side in pixels, bilinear with antialiasing, "crop": side of the centre
 //   square,
 //      "mean": 3 numbers, "std": 3 numbers}; pixels are red, green, blue in 0..1 before (x - mean) / std. Absent: as
-//      torchvision's pretrained models want it
+//      torchvision's pretrained models want it. Of models for arrays "input" in its place: {"shape": of one sample;
+//      where bytes are images, "mean" and "std"}
 //   7. "trained": {"epochs": done, "best_epoch": from 1, "best_val_accuracy" (not of regression), "best_val_loss" (not
 //   of classification), "seed", "mode": "finetune"|"feature", "stopped": true when it
 //      was asked to end early}
@@ -30,6 +33,7 @@ namespace trainyard {
 namespace {
 
 constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kMostValues = int64_t{1} << 32;  // of a sample
 
 // As many digits as a float has: 0.485, not 0.48500001430511475.
 double Shortest(float value) {
@@ -58,11 +62,35 @@ std::string DirectoryOf(const std::string &path) {
 
 Task ParseTask(const std::string &name) {
   std::vector<std::string> names;
-  for (const Task task : {Task::kClassification, Task::kMultilabel, Task::kRegression}) {
-    if (name == ModelTask(task)) return task;
-    names.emplace_back(ModelTask(task));
+  for (const bool arrays : {false, true}) {
+    for (const Task task : {Task::kClassification, Task::kMultilabel, Task::kRegression}) {
+      if (name == ModelTask(task, arrays)) return task;
+      names.emplace_back(ModelTask(task, arrays));
+    }
   }
   throw Error(Status::kUnsupported, "task '" + name + "' is not known here: known are " + Join(names, ", "));
+}
+
+// Of models for arrays.
+void ReadInput(const Json &json, ModelDescription *out) {
+  const Json input = json.Get("input");
+  for (const Json &size : input.Get("shape").Items()) out->sample_shape.push_back(size.AsInt64(1, kMostValues));
+  int64_t values = 1;
+  for (const int64_t size : out->sample_shape) {
+    if (__builtin_mul_overflow(values, size, &values) || values > kMostValues) {
+      throw Error::Corrupt("'input.shape' is of more values than a sample can have");
+    }
+  }
+  if (out->sample_shape.empty()) throw Error::Corrupt("'input.shape' names no size");
+  if (input.Has("mean")) {
+    if (out->sample_shape.size() != 3 || out->sample_shape[0] != 3) {
+      throw Error::Corrupt("'input.mean' is for images, of the shape [3, height, width]");
+    }
+    out->mean = Channels(input, "mean");
+    out->std = Channels(input, "std");
+    out->normalises_bytes = true;
+  }
+  if (const auto layers = json.Find("layers")) out->layers = layers->Dump();
 }
 
 ModelDescription Parse(const Json &json) {
@@ -73,7 +101,8 @@ ModelDescription Parse(const Json &json) {
                                       "): update trainyard");
   }
   ModelDescription out;
-  out.task = ParseTask(json.GetString("task"));
+  const std::string task = json.GetString("task");
+  out.task = ParseTask(task);
   out.architecture = json.GetString("architecture", "");
   out.weights = json.GetString("weights", kWeightsFile);
   if (!IsSafeRelativePath(out.weights) || BaseName(out.weights) != out.weights)
@@ -86,6 +115,7 @@ ModelDescription Parse(const Json &json) {
     out.mean = Channels(*preprocessing, "mean");
     out.std = Channels(*preprocessing, "std");
   }
+  if (task == ModelTask(out.task, /*arrays=*/true)) ReadInput(json, &out);
   if (const auto trained = json.Find("trained")) {
     out.epochs = trained->GetInt64("epochs", 0);
     out.best_epoch = trained->GetInt64("best_epoch", 0);
@@ -99,6 +129,17 @@ ModelDescription Parse(const Json &json) {
 }
 
 }  // namespace
+
+Json InputJson(const ModelDescription &description) {
+  Json shape = Json::Array();
+  for (const int64_t size : description.sample_shape) shape.Append(size);
+  Json input = Json::Object();
+  input.Set("shape", shape);
+  if (description.normalises_bytes) {
+    input.Set("mean", NumberList(description.mean)).Set("std", NumberList(description.std));
+  }
+  return input;
+}
 
 Json PreprocessingJson(const ModelDescription &description) {
   Json preprocessing = Json::Object();
@@ -115,11 +156,15 @@ void WriteModel(const std::string &directory, const ModelDescription &descriptio
   if (description.task != Task::kClassification) trained.Set("best_val_loss", description.best_val_loss);
   trained.Set("seed", description.seed).Set("mode", description.mode).Set("stopped", description.stopped);
   Json json = Json::Object();
-  json.Set("schema_version", kSchemaVersion).Set("task", ModelTask(description.task));
+  json.Set("schema_version", kSchemaVersion).Set("task", ModelTask(description.task, description.of_arrays()));
   json.Set("architecture", description.architecture);
-  json.Set("weights", kWeightsFile)
-      .Set("classes", Json(description.classes))
-      .Set("preprocessing", PreprocessingJson(description));
+  if (!description.layers.empty()) json.Set("layers", Json::Parse(description.layers, "model.layers"));
+  json.Set("weights", kWeightsFile).Set("classes", Json(description.classes));
+  if (description.of_arrays()) {
+    json.Set("input", InputJson(description));
+  } else {
+    json.Set("preprocessing", PreprocessingJson(description));
+  }
   json.Set("trained", trained).Set("library", std::string("trainyard ") + BuildId());
   WriteFileAtomic(JoinPath(directory, kModelFile), json.DumpPretty(), 0644);
 }
@@ -157,7 +202,12 @@ std::string WeightsPathOf(const std::string &path) {
 std::shared_ptr<ImageClassifier> ReadModel(const std::string &path, const ModelDescription &description) {
   const TensorFile file = OpenWeights(JoinPath(DirectoryOf(path), description.weights));
   std::shared_ptr<ImageClassifier> model;
-  if (description.architecture.empty()) {
+  if (!description.layers.empty()) {
+    int64_t inputs = 1;
+    for (const int64_t size : description.sample_shape) inputs *= size;
+    model = MakeSequential(inputs, description.layers);
+    LoadWeights(model.get(), file);
+  } else if (description.architecture.empty()) {
     model = ModelOf(file);
   } else {
     model = MakeModel(description.architecture, static_cast<int64_t>(description.classes.size()));

@@ -1,6 +1,6 @@
-// The two files a training job leaves: model.safetensors (torchvision's names, readable by Python) and model.json (what
-// is needed to use it). A model.json may also be written by hand for weights from elsewhere. Thread rule: functions and
-// values.
+// The two files a training job leaves: model.safetensors (torchvision's and torch.nn's names, readable by Python) and
+// model.json (what is needed to use it). A model.json may also be written by hand for weights from elsewhere. Thread
+// rule: functions and values.
 #pragma once
 
 #include <array>
@@ -26,6 +26,11 @@ struct ModelDescription {
   int crop = 224;
   std::array<float, 3> mean = {0.485f, 0.456f, 0.406f};
   std::array<float, 3> std = {0.229f, 0.224f, 0.225f};
+  // Of models for arrays (empty: for images): one sample's shape; whether bytes become (x / 255 - mean) / std; and the
+  // layers of mlp and sequential, as model.layers has them.
+  std::vector<int64_t> sample_shape;
+  bool normalises_bytes = false;
+  std::string layers;
   // How it was trained; for people.
   int64_t epochs = 0;
   int64_t best_epoch = 0;
@@ -34,6 +39,8 @@ struct ModelDescription {
   uint64_t seed = 0;
   std::string mode;
   bool stopped = false;
+
+  bool of_arrays() const { return !sample_shape.empty(); }
 };
 
 // Both files, each in place or not at all, the weights first: a model.json always has its weights.

@@ -1,4 +1,4 @@
-// Parts of model.json that others write too. Thread rule: a function.
+// Parts of model.json that others write too. Thread rule: functions.
 #pragma once
 
 #include "engine_torch/train/model_files.h"
@@ -6,6 +6,8 @@
 
 namespace trainyard {
 
+// The "input" object, of models for arrays.
+Json InputJson(const ModelDescription &description);
 // The "preprocessing" object.
 Json PreprocessingJson(const ModelDescription &description);
 

@@ -22,14 +22,17 @@ OpenedModel OpenModel(const std::string &path) {
   model.described = PathExists(json);
   if (model.described) model.description = ReadModelDescription(json);
   // What another file's description says of the architecture does not hold for this one.
-  if (model.description.weights != BaseName(model.weights)) model.description.architecture.clear();
+  if (model.description.weights != BaseName(model.weights)) {
+    model.description.architecture.clear();
+    model.description.layers.clear();
+  }
   model.description.weights = BaseName(model.weights);
   if (IsTorchScript(model.weights)) {
     model.script = LoadScript(model.weights);
     for (at::Tensor parameter : model.script->parameters()) parameter.set_requires_grad(false);
   } else {
     model.native = ReadModel(model.weights, model.description);
-    model.description.architecture = model.native->name();
+    if (model.description.layers.empty()) model.description.architecture = model.native->name();
     for (at::Tensor parameter : model.native->parameters()) parameter.set_requires_grad(false);
   }
   return model;

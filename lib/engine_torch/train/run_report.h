@@ -1,5 +1,5 @@
 // What a training job leaves for people, outputs/report.html (report/report.h): its epochs, what the best one made of
-// the validation images, its settings, times and machine. Thread rule: the trainer's thread.
+// the validation samples, its settings, times and machine. Thread rule: the trainer's thread.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,7 +17,7 @@
 
 namespace trainyard {
 
-// What the model said of one validation image.
+// What the model said of one validation sample.
 struct Verdict {
   int64_t predicted = -1;      // -1: it was not asked
   int64_t better_classes = 0;  // those that it gave more than the true one
@@ -25,10 +25,10 @@ struct Verdict {
   double log_odds = 0;         // of two classes: of the second one against the first
 };
 
-// One for each image of the validation set.
+// One for each sample of the validation set.
 using Verdicts = std::vector<Verdict>;
 
-// Of the images `samples`, whose rows `logits` [n, classes] and `targets` [n] are.
+// Of these samples, whose rows `logits` [n, classes] and `targets` [n] are.
 void AddVerdicts(const at::Tensor &logits, const at::Tensor &targets, const std::vector<size_t> &samples,
                  Verdicts *verdicts);
 

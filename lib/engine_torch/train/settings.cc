@@ -43,6 +43,7 @@ void ReadData(const TrainConfig &config, TrainSettings *out) {
     if (!PathExists(out->validation_directory) && PathExists(other)) out->validation_directory = other;
   }
   out->manifest = config.GetString("data.manifest");
+  out->arrays = config.GetString("data.arrays");
   out->validation_fraction = config.GetNumber("data.validation_fraction");
   out->sampling = Choice<Sampling>(config, "data.sampling");
   out->bad_images = Choice<BadImages>(config, "data.bad_images");
@@ -188,7 +189,7 @@ TrainSettings ParseTrainSettings(std::string_view config_json) {
 
 TrainSettings ParseTrainerSettings(std::string_view config_json) {
   const TrainConfig config = TrainConfig::FromJson(Json::Parse(config_json, "train"), "train");
-  config.CheckTraining();
+  config.CheckTrainer();
   const auto refuse = [](const char *key, const char *message) {
     throw Error::InvalidArgument(std::string("setting '") + key + "' " + message, {{"key", key}});
   };

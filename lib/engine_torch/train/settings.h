@@ -66,6 +66,7 @@ struct TrainSettings {
   std::string train_directory;
   std::string validation_directory;
   std::string manifest;            // instead of the two
+  std::string arrays;              // instead of images: a file or a directory
   double validation_fraction = 0;  // of the training images, where there are no others to validate with
   Sampling sampling = Sampling::kShuffle;
   BadImages bad_images = BadImages::kSkip;
@@ -118,6 +119,9 @@ struct TrainSettings {
   // machine
   std::string device;  // "auto", "cpu", "cuda", "cuda:N"
   int threads = 0;     // 0 = as many as CPUs
+
+  // What one sample of the data is called.
+  const char *Noun() const { return arrays.empty() ? "image" : "sample"; }
 };
 
 std::string_view NameOf(TrainMode mode);  // "finetune", "feature"

@@ -8,13 +8,14 @@
 
 #include "core/train_config.h"
 #include "engine_torch/models/load.h"
-#include "engine_torch/models/registry.h"
 #include "engine_torch/parallel/lost_peer.h"
 #include "engine_torch/train/allocator.h"
 #include "engine_torch/train/device.h"
 #include "engine_torch/train/failure.h"
+#include "engine_torch/train/image_dataset.h"
 #include "engine_torch/train/machine.h"
 #include "engine_torch/train/model_files.h"
+#include "engine_torch/train/new_model.h"
 #include "engine_torch/train/parameters.h"
 #include "engine_torch/train/precision.h"
 #include "engine_torch/train/threads.h"
@@ -45,8 +46,9 @@ uint64_t CacheBudget(PixelCache cache, int ranks) {
 // CheckpointInfo::recipe.
 std::string RecipeOf(const TrainSettings &settings) {
   std::vector<std::string> parts;
-  if (settings.task != Task::kClassification) parts.emplace_back(ModelTask(settings.task));
+  if (settings.task != Task::kClassification) parts.emplace_back(ModelTask(settings.task, false));
   if (settings.sampling == Sampling::kWeighted) parts.emplace_back("weighted sampling");
+  if (!settings.arrays.empty()) parts.emplace_back("arrays");
   if (settings.validation_fraction > 0)
     parts.push_back("validation fraction " + FormatDouble(settings.validation_fraction));
   return Join(parts, ", ");
@@ -108,17 +110,14 @@ void Trainer::Train() {
 
 void Trainer::OpenData() {
   budget_ = std::make_shared<MemoryBudget>(CacheBudget(settings_.cache, ranks_.on_this_machine()));
-  ImageSets sets = OpenImages(settings_);
+  DataSets sets = OpenDataSets(settings_, budget_);
   for (const std::string &note : sets.notes) reporter_.Log(LogLevel::kWarning, note);
   if (sets.test_images > 0) {
     reporter_.Log(LogLevel::kInfo, WithCommas(sets.test_images) + " images of the split test are left alone");
   }
-  const image::TransformConfig transform = TransformOf(settings_);
-  sampler_ = std::make_unique<Sampler>(settings_.seed, sets.train.samples.size(), sets.weights);
-  train_ = std::make_unique<Dataset>(std::move(sets.train), transform, settings_.augment, settings_.seed, budget_,
-                                     settings_.task);
-  validation_ =
-      std::make_unique<Dataset>(std::move(sets.validation), transform, false, settings_.seed, budget_, settings_.task);
+  sampler_ = std::make_unique<Sampler>(settings_.seed, sets.train->size(), sets.weights);
+  train_ = std::move(sets.train);
+  validation_ = std::move(sets.validation);
 }
 
 void Trainer::PrepareMachine() {
@@ -137,14 +136,15 @@ void Trainer::PrepareMachine() {
 
 // data.cache gpu. Kept features are made from the images once and need none of it; a CPU's memory is where they are.
 void Trainer::FillDevice() {
-  if (settings_.cache != PixelCache::kGpu || device_.is_cpu() || bank_ != nullptr) return;
-  if (train_->augments() && !DeviceImages::CanDo(train_->transform())) {
+  auto *pictures = dynamic_cast<ImageDataset *>(train_.get());
+  if (settings_.cache != PixelCache::kGpu || device_.is_cpu() || bank_ != nullptr || pictures == nullptr) return;
+  if (pictures->augments() && !DeviceImages::CanDo(pictures->transform())) {
     reporter_.Log(LogLevel::kWarning,
                   "the training images stay in the host's memory: on a GPU they are cropped, resized and flipped, and "
                   "this transform does more (data.cache gpu)");
     return;
   }
-  auto images = std::make_unique<DeviceImages>(train_.get(), sampler_.get(), device_, settings_.batch_size,
+  auto images = std::make_unique<DeviceImages>(pictures, sampler_.get(), device_, settings_.batch_size,
                                                ranks_.rank(), ranks_.count());
   if (images->Fill(settings_.workers > 0 ? settings_.workers : AvailableCpus() / ranks_.on_this_machine())) {
     device_images_ = std::move(images);
@@ -156,10 +156,8 @@ void Trainer::FillDevice() {
 }
 
 void Trainer::PrepareModel(const std::string &weights_path) {
-  CheckCrop(FindArchitecture(settings_.architecture), settings_.crop);
   at::manual_seed(settings_.seed);
-  const auto classes = static_cast<int64_t>(train_->folder().classes.size());
-  model_ = MakeModel(settings_.architecture, classes);
+  model_ = CodeFailures("settings", [&] { return NewModel(settings_, train_->SampleShape(), OutputsOf(*train_)); });
   if (!weights_path.empty()) {
     CodeFailures("weights",
                  [&] { LoadWeights(model_.get(), OpenWeights(weights_path), {.allow_head_mismatch = true}); });
@@ -168,6 +166,7 @@ void Trainer::PrepareModel(const std::string &weights_path) {
     reporter_.Log(frozen ? LogLevel::kWarning : LogLevel::kInfo,
                   frozen ? kRandomBackboneWarning : "no weights given: training starts from random ones");
   }
+  CodeFailures("settings", [&] { CheckSteps(*model_, settings_, SamplesPerRank()); });
   ToChannelsLast(model_.get());
   model_->to(device_);
   if (settings_.mode == TrainMode::kFeature) FreezeBackbone(model_.get());
@@ -183,14 +182,13 @@ void Trainer::PrepareModel(const std::string &weights_path) {
   const Learner::Input input = pure_                                   ? Learner::Input::kFeatures
                                : settings_.mode == TrainMode::kFeature ? Learner::Input::kFrozenBackbone
                                                                        : Learner::Input::kImages;
-  const auto on_smaller_parts = [this](int64_t images) {
-    reporter_.LogOwn(LogLevel::kWarning, "memory ran out: from now on " + std::to_string(images) +
-                                             " images at once go through the model; the batch stays " +
+  const auto on_smaller_parts = [this](int64_t samples) {
+    reporter_.LogOwn(LogLevel::kWarning, "memory ran out: from now on " + std::to_string(samples) + " " +
+                                             settings_.Noun() + "s at once go through the model; the batch stays " +
                                              std::to_string(settings_.batch_size) +
                                              " (set train.micro_batch_size to begin with that)");
   };
-  learner_ =
-      std::make_unique<Learner>(model_, settings_, input, ClassCounts(train_->folder()), on_smaller_parts, &ranks_);
+  learner_ = std::make_unique<Learner>(model_, settings_, input, train_->ClassCounts(), on_smaller_parts, &ranks_);
   schedule_ = std::make_unique<Schedule>(settings_.schedule, settings_.optimizer.lr, FirstMomentum(settings_.optimizer),
                                          settings_.epochs, StepsPerEpoch());
 }
@@ -202,16 +200,16 @@ void Trainer::LogStart() const {
     all += parameter.numel();
     if (parameter.requires_grad()) trained += parameter.numel();
   }
-  const std::vector<std::string> &classes = train_->folder().classes;
+  const std::vector<std::string> &classes = train_->classes();
   std::vector<std::string> names(classes.begin(),
                                  classes.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(classes.size(), 10)));
   reporter_.Log(LogLevel::kInfo, settings_.architecture + " on " + device_.str() + ": " + WithCommas(all) +
                                      " parameters, " + WithCommas(trained) + " of them trained (" +
                                      std::string(NameOf(settings_.mode)) + ")");
   std::string line = WithCommas(static_cast<int64_t>(train_->size())) + " training and " +
-                     WithCommas(static_cast<int64_t>(validation_->size())) + " validation images";
+                     WithCommas(static_cast<int64_t>(validation_->size())) + " validation " + settings_.Noun() + "s";
   if (settings_.task == Task::kRegression) {
-    line += ", each with a number";
+    line += ", each with " + (classes.size() == 1 ? "a number" : std::to_string(classes.size()) + " numbers");
   } else {
     line += (settings_.task == Task::kMultilabel ? " with " : " in ") + std::to_string(classes.size()) +
             (settings_.task == Task::kMultilabel ? " labels: " : " classes: ") + Join(names, ", ") +
@@ -223,7 +221,7 @@ void Trainer::LogStart() const {
 CheckpointInfo Trainer::NewInfo() const {
   CheckpointInfo info;
   info.architecture = settings_.architecture;
-  info.classes = train_->folder().classes;
+  info.classes = train_->classes();
   info.mode = NameOf(settings_.mode);
   info.optimizer = DescribeOptimizer(settings_.optimizer) + (settings_.ema_decay > 0 ? " and moving average" : "");
   info.precision = NameOf(settings_.precision);
@@ -272,7 +270,12 @@ void Trainer::Finish(int64_t epochs_done, bool stopped) {
   ModelDescription description;
   description.task = settings_.task;
   description.architecture = settings_.architecture;
-  description.classes = train_->folder().classes;
+  if (!settings_.arrays.empty()) {
+    description.sample_shape = train_->SampleShape();
+    description.normalises_bytes = train_->normalises_bytes();
+    description.layers = LayersOf(settings_, OutputsOf(*train_));
+  }
+  description.classes = train_->classes();
   description.resize = settings_.resize;
   description.crop = settings_.crop;
   description.mean = settings_.mean;
@@ -308,7 +311,7 @@ void Trainer::Finish(int64_t epochs_done, bool stopped) {
                     " in epoch " + std::to_string(info_.best_epoch));
 }
 
-// Of the weights that are kept, on the validation images. The other tasks tell theirs after each epoch.
+// Of the weights that are kept, on the validation set. The other tasks tell theirs after each epoch.
 void Trainer::TellResults(int64_t epochs_done, const report::TrainingReport &run) const {
   if (settings_.task != Task::kClassification) return;
   const report::ClassificationMetrics metrics = report::ComputeMetrics(run.confusion, run.top_k);

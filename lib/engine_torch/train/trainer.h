@@ -24,10 +24,10 @@
 #include "engine_torch/parallel/ranks.h"
 #include "engine_torch/train/answers.h"
 #include "engine_torch/train/checkpoint.h"
+#include "engine_torch/train/data_sets.h"
 #include "engine_torch/train/dataset.h"
 #include "engine_torch/train/device_images.h"
 #include "engine_torch/train/feature_bank.h"
-#include "engine_torch/train/image_sets.h"
 #include "engine_torch/train/learner.h"
 #include "engine_torch/train/loader.h"
 #include "engine_torch/train/report.h"
@@ -48,7 +48,7 @@ class Trainer {
  private:
   void Train();
   struct Totals {
-    double loss = 0;  // summed over images
+    double loss = 0;  // summed over samples
     int64_t correct = 0;
     int64_t images = 0;
     int64_t earlier_images = 0;  // of them, by an earlier process
@@ -59,9 +59,11 @@ class Trainer {
     double Accuracy() const { return images > 0 ? static_cast<double>(correct) / static_cast<double>(images) : 0; }
     double Rate() const { return seconds > 0 ? static_cast<double>(images - earlier_images) / seconds : 0; }
   };
-  // Images that a worker takes through (a part of) the model at once: enough to be efficient, few enough to stay in the
-  // CPU's caches.
-  static constexpr int64_t kWorkerImages = 16;
+  // Samples that a worker takes through (a part of) the model at once: enough to be efficient, few enough to stay in
+  // the CPU's caches. Of small ones as many as have kWorkerFloats.
+  static constexpr int64_t kWorkerSamples = 16;
+  static constexpr int64_t kWorkerFloats = 32768;
+  int64_t WorkerSamples() const;
   // A step whose loss was not read from the device yet.
   struct PendingStep {
     int64_t step = 0;  // of the epoch, from 1
@@ -102,7 +104,7 @@ class Trainer {
   std::vector<double> OwnWish() const;
   static StopRequest WishOf(const std::vector<double> &sum);
   void AddUp(Totals *totals);
-  // Bad images that any rank met.
+  // Bad samples that any rank met.
   std::set<size_t> AllBad(const Dataset &dataset) const;
   template <typename Value>
   std::vector<Value> PartOf(std::vector<Value> order, bool padded) const {
@@ -130,9 +132,10 @@ class Trainer {
   [[noreturn]] void Leave(bool checkpoint_written);
   void GoBack();
   bool IsFinite() const;
-  void NoteBadImages(const Dataset &dataset, const char *which, std::set<size_t> *known) const;
+  void NoteBad(const Dataset &dataset, const char *which, std::set<size_t> *known) const;
   void ReportProgress(int64_t epoch, const char *phase, int64_t step, int64_t steps, const Totals &totals);
   [[noreturn]] void FailNan(int64_t epoch, int64_t step, int64_t images, double loss) const;
+  int64_t SamplesPerRank() const;
   int64_t StepsPerEpoch() const;
   StepRates RatesAt(int64_t epoch, int64_t step) const;
 

@@ -25,13 +25,20 @@ constexpr int64_t kMostRollbacks = 5;
 
 }  // namespace
 
+int64_t Trainer::WorkerSamples() const {
+  return std::max(kWorkerSamples, kWorkerFloats / std::max<int64_t>(train_->SampleSize(), 1));
+}
+
 double Trainer::SecondsSince(int64_t start_ms) {
   return static_cast<double>(MonotonicMs() - start_ms) / 1000;
 }
 
+int64_t Trainer::SamplesPerRank() const {
+  return (static_cast<int64_t>(train_->size()) + ranks_.count() - 1) / ranks_.count();
+}
+
 int64_t Trainer::StepsPerEpoch() const {
-  const int64_t images = (static_cast<int64_t>(train_->size()) + ranks_.count() - 1) / ranks_.count();  // of each rank
-  return (images + settings_.batch_size - 1) / settings_.batch_size;
+  return (SamplesPerRank() + settings_.batch_size - 1) / settings_.batch_size;
 }
 
 StepRates Trainer::RatesAt(int64_t epoch, int64_t step) const {
@@ -53,14 +60,14 @@ Trainer::EpochEnd Trainer::RunEpoch(int64_t epoch) {
     return EpochEnd::kAgain;
   }
   const bool stopped = phase == PhaseEnd::kStopped;
-  NoteBadImages(*train_, "training", &bad_train_);
+  NoteBad(*train_, "training", &bad_train_);
   if (stopped) loader_->Clear();
   std::optional<Totals> val;
   bool best = false;
   {
     const MovingAverage::InPlace average(&learner_->average());
     val = Evaluate(epoch, /*last=*/stopped || epoch == settings_.epochs);
-    NoteBadImages(*validation_, "validation", &bad_validation_);
+    NoteBad(*validation_, "validation", &bad_validation_);
     best = val && KeepBest(epoch, *val);
   }
   if (!val) {
@@ -104,7 +111,7 @@ void Trainer::TellEpoch(int64_t epoch, const Totals &train, const Totals &val, b
   reporter_.Metric("val/loss", epoch, val.MeanLoss());
   if (!numbers) reporter_.Metric("val/accuracy", epoch, val.Accuracy());
   std::string more;
-  for (const auto &[name, value] : MetricsOf(settings_.task, validation_->folder(), answers_)) {
+  for (const auto &[name, value] : MetricsOf(settings_.task, *validation_, answers_)) {
     if (!std::isfinite(value)) continue;
     reporter_.Metric(name, epoch, value);
     more += " " + std::string(name).substr(4) + " " + Fixed(value);  // without "val/"
@@ -123,7 +130,8 @@ void Trainer::TellEpoch(int64_t epoch, const Totals &train, const Totals &val, b
   reporter_.Log(LogLevel::kInfo, "epoch " + std::to_string(epoch) + "/" + std::to_string(settings_.epochs) +
                                      "  train loss " + Fixed(train.MeanLoss()) + accuracy(train) + "  val loss " +
                                      Fixed(val.MeanLoss()) + accuracy(val) + more + "  " + Fixed(train.Rate(), 0) +
-                                     " images/s  " + Duration(last_epoch_seconds_) + (best ? "  best so far" : ""));
+                                     " " + settings_.Noun() + "s/s  " + Duration(last_epoch_seconds_) +
+                                     (best ? "  best so far" : ""));
 }
 
 void Trainer::EnqueueTraining(int64_t epoch, int64_t first_step) {
@@ -150,9 +158,9 @@ void Trainer::EnqueueTraining(int64_t epoch, int64_t first_step) {
     pass.epoch = bank_->view_epoch();
     pass.order = SequentialOrder(train_->size());
     pass.repeats.clear();
-    pass.batch_size = kWorkerImages;
+    pass.batch_size = WorkerSamples();
   } else if (pure_) {
-    pass.batches_per_chunk = std::max<int64_t>(1, kWorkerImages / settings_.batch_size);
+    pass.batches_per_chunk = std::max<int64_t>(1, WorkerSamples() / settings_.batch_size);
   }
   if (pure_ && compute_in_workers_)
     pass.stage = [model = model_, precision = settings_.precision](const at::Tensor &images) {
@@ -169,7 +177,7 @@ std::unique_ptr<Chunk> Trainer::NextTraining() {
     const c10::NoGradGuard no_grad;
     const Autocast autocast(settings_.precision, device_.type());
     while (const std::unique_ptr<Chunk> chunk = loader_->Next()) {
-      if (settings_.bad_images == BadImages::kFail) NoteBadImages(*train_, "training", &bad_train_);
+      if (settings_.bad_images == BadImages::kFail) NoteBad(*train_, "training", &bad_train_);
       if (!compute_in_workers_ && !chunk->samples.empty()) {
         chunk->inputs = model_->features(chunk->inputs.to(device_)).to(c10::kCPU);
       }
@@ -194,7 +202,7 @@ Trainer::PhaseEnd Trainer::TrainPhase(int64_t epoch, Totals *totals) {
   int64_t step = info_.step;
   PhaseEnd end = PhaseEnd::kDone;
   while (const std::unique_ptr<Chunk> chunk = end == PhaseEnd::kDone ? NextTraining() : nullptr) {
-    if (settings_.bad_images == BadImages::kFail) NoteBadImages(*train_, "training", &bad_train_);
+    if (settings_.bad_images == BadImages::kFail) NoteBad(*train_, "training", &bad_train_);
     at::Tensor inputs = chunk->inputs.to(device_, /*non_blocking=*/true);
     const at::Tensor targets = chunk->targets.to(device_, /*non_blocking=*/true);
     if (pure_ && bank_ == nullptr && !compute_in_workers_ && inputs.size(0) > 0) {
@@ -222,8 +230,8 @@ Trainer::PhaseEnd Trainer::TrainPhase(int64_t epoch, Totals *totals) {
   if (totals->images == 0 && end == PhaseEnd::kDone) {
     if (AllBad(*train_).size() == train_->size()) {
       const auto bad = train_->bad();
-      throw WithCode(Error::Corrupt("none of the " + std::to_string(train_->size()) + " training images can be read" +
-                                    (bad.empty() ? "" : "; the first: " + bad.begin()->second)),
+      throw WithCode(Error::Corrupt("none of the " + std::to_string(train_->size()) + " training " + settings_.Noun() +
+                                    "s can be read" + (bad.empty() ? "" : "; the first: " + bad.begin()->second)),
                      "data");
     }
     FailNan(epoch, step, settings_.batch_size, std::nan(""));
@@ -309,7 +317,7 @@ void Trainer::GoBack() {
 
 void Trainer::FailNan(int64_t epoch, int64_t step, int64_t images, double loss) const {
   std::string what = "the loss is " + Fixed(loss) + " in epoch " + std::to_string(epoch) + ", step " +
-                     std::to_string(step) + " (" + std::to_string(images) + " images)";
+                     std::to_string(step) + " (" + std::to_string(images) + " " + settings_.Noun() + "s)";
   if (settings_.nan_policy == NanPolicy::kSkip) what += ", as in every step of this epoch";
   if (settings_.nan_policy == NanPolicy::kRollback)
     what += rollbacks_ > 0 ? ", also after going back " + std::to_string(rollbacks_) + " times"
@@ -317,7 +325,8 @@ void Trainer::FailNan(int64_t epoch, int64_t step, int64_t images, double loss) 
   throw Error(
       Status::kEngine,
       what + ": try a smaller optimizer.lr (now " + FormatDouble(RatesAt(epoch, std::max<int64_t>(step, 1)).lr) +
-          "), and look at transform.mean, transform.std and the weights" +
+          "), and look at " + (settings_.arrays.empty() ? "transform.mean, transform.std" : "the arrays' sizes") +
+          " and the weights" +
           (settings_.nan_policy == NanPolicy::kSkip ? "" : "; train.nan_policy skip leaves single such steps out"),
       {{"code", "nan_loss"}, {"epoch", std::to_string(epoch)}, {"step", std::to_string(step)}});
 }
@@ -366,22 +375,22 @@ void Trainer::Leave(bool checkpoint_written) {
               {{"code", "left"}});
 }
 
-void Trainer::NoteBadImages(const Dataset &dataset, const char *which, std::set<size_t> *known) const {
+void Trainer::NoteBad(const Dataset &dataset, const char *which, std::set<size_t> *known) const {
   const auto bad = dataset.bad();
   if (bad.empty()) return;
   if (settings_.bad_images == BadImages::kFail) {
     throw Error(Status::kCorrupt,
-                "a " + std::string(which) + " image cannot be read: " + bad.begin()->second +
+                "a " + std::string(which) + " " + settings_.Noun() + " cannot be read: " + bad.begin()->second +
                     "; replace or remove it, or set data.bad_images to skip",
-                {{"code", "data"}, {"path", dataset.folder().samples[bad.begin()->first].path}});
+                {{"code", "data"}, {"path", dataset.PictureOf(bad.begin()->first)}});
   }
   for (const auto &[index, reason] : bad) {
     if (!known->insert(index).second) continue;
     if (known->size() <= kNamedBadImages) {
-      reporter_.LogOwn(LogLevel::kWarning, "left out a " + std::string(which) + " image: " + reason);
+      reporter_.LogOwn(LogLevel::kWarning, "left out a " + std::string(which) + " " + settings_.Noun() + ": " + reason);
     } else if (known->size() == kNamedBadImages + 1) {
-      reporter_.LogOwn(LogLevel::kWarning, "more " + std::string(which) +
-                                               " images cannot be read; they are counted in the metric bad_images");
+      reporter_.LogOwn(LogLevel::kWarning, "more " + std::string(which) + " " + settings_.Noun() +
+                                               "s cannot be read; they are counted in the metric bad_images");
     }
   }
 }

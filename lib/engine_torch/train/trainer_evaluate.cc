@@ -22,7 +22,7 @@ std::optional<Trainer::Totals> Trainer::Evaluate(int64_t epoch, bool last) {
   if (settings_.task == Task::kClassification) {
     verdicts_.assign(validation_->size(), {});
   } else {
-    answers_ = Answers(validation_->size(), validation_->folder().classes.size());
+    answers_ = Answers(validation_->size(), validation_->classes().size());
   }
   if (!validation_kept_) EnqueueValidation();
   // What the next epoch needs first does not depend on this one's end.
@@ -37,8 +37,8 @@ std::optional<Trainer::Totals> Trainer::Evaluate(int64_t epoch, bool last) {
   if (totals.images == 0) {
     const auto bad = validation_->bad();
     throw WithCode(
-        Error::Corrupt("none of the " + std::to_string(validation_->size()) + " validation images can be read" +
-                       (bad.empty() ? "" : "; the first: " + bad.begin()->second)),
+        Error::Corrupt("none of the " + std::to_string(validation_->size()) + " validation " + settings_.Noun() +
+                       "s can be read" + (bad.empty() ? "" : "; the first: " + bad.begin()->second)),
         "data");
   }
   ReportProgress(epoch, "val", 1, 1, totals);
@@ -46,7 +46,7 @@ std::optional<Trainer::Totals> Trainer::Evaluate(int64_t epoch, bool last) {
 }
 
 int64_t Trainer::ValidationBatch() const {
-  return compute_in_workers_ ? std::min(settings_.evaluate_batch_size, kWorkerImages) : settings_.evaluate_batch_size;
+  return compute_in_workers_ ? std::min(settings_.evaluate_batch_size, WorkerSamples()) : settings_.evaluate_batch_size;
 }
 
 void Trainer::EnqueueValidation() {
@@ -72,7 +72,7 @@ bool Trainer::EvaluateImages(int64_t epoch, int64_t start_ms, Totals *totals) {
   bool keep = pure_;
   int64_t step = 0;
   while (std::unique_ptr<Chunk> chunk = loader_->Next()) {
-    if (settings_.bad_images == BadImages::kFail) NoteBadImages(*validation_, "validation", &bad_validation_);
+    if (settings_.bad_images == BadImages::kFail) NoteBad(*validation_, "validation", &bad_validation_);
     chunk->inputs = chunk->inputs.to(device_, /*non_blocking=*/true);
     chunk->targets = chunk->targets.to(device_, /*non_blocking=*/true);
     if (pure_ && !compute_in_workers_ && chunk->inputs.size(0) > 0) chunk->inputs = model_->features(chunk->inputs);

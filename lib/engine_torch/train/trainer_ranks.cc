@@ -6,8 +6,6 @@
 #include "engine_torch/train/device.h"
 #include "engine_torch/train/trainer.h"
 #include "util/error.h"
-#include "util/fs.h"
-#include "util/hash.h"
 
 namespace trainyard {
 namespace {
@@ -15,18 +13,6 @@ namespace {
 // What a rank wants, the stronger the larger.
 constexpr int64_t kFinish = 1;
 constexpr int64_t kLeave = 2;
-
-uint32_t ChecksumOf(const image::ImageFolder &folder, uint32_t crc) {
-  const auto add = [&](const std::string &text) { crc = Crc32(text.c_str(), text.size() + 1, crc); };
-  for (const std::string &name : folder.classes) add(name);
-  for (const image::Sample &sample : folder.samples) {
-    add(std::to_string(sample.label) + "/" + BaseName(sample.path));
-    crc = Crc32(&sample.value, sizeof sample.value, crc);
-    crc = Crc32(&sample.weight, sizeof sample.weight, crc);
-    crc = Crc32(sample.labels.data(), sample.labels.size() * sizeof(int32_t), crc);
-  }
-  return crc;
-}
 
 }  // namespace
 
@@ -42,19 +28,19 @@ void Trainer::MeetRanks() {
   ranks_ = Ranks::Open(host_->rank, host_->world_size, device_);
   reporter_.Log(LogLevel::kInfo, std::to_string(ranks_.count()) + " ranks, " +
                                      std::to_string(ranks_.on_this_machine()) + " of them on this machine, by " +
-                                     ranks_.name() + ": a step has " + std::to_string(settings_.batch_size) +
-                                     " images on each");
+                                     ranks_.name() + ": a step has " + std::to_string(settings_.batch_size) + " " +
+                                     settings_.Noun() + "s on each");
 }
 
-// Ranks with other images would train something that nobody asked for.
+// Ranks with other data would train something that nobody asked for.
 void Trainer::CheckSameData() const {
   if (!ranks_.several()) return;
-  const uint32_t crc = ChecksumOf(validation_->folder(), ChecksumOf(train_->folder(), 0));
+  const uint32_t crc = validation_->Checksum(train_->Checksum(0));
   if (ranks_.Same(crc)) return;
   throw Error(Status::kInvalidState,
-              "the ranks do not see the same images: this one has " + std::to_string(train_->size()) + " and " +
-                  std::to_string(validation_->size()) + " in '" + train_->folder().root + "' and '" +
-                  validation_->folder().root + "'; the data must be the same on all hosts",
+              "the ranks do not see the same " + std::string(settings_.Noun()) + "s: this one has " +
+                  std::to_string(train_->size()) + " and " + std::to_string(validation_->size()) + " in '" +
+                  train_->source() + "' and '" + validation_->source() + "'; the data must be the same on all hosts",
               {{"code", "data"}});
 }
 
@@ -97,7 +83,7 @@ StopRequest Trainer::WishOf(const std::vector<double> &sum) {
   return sum[0] > 0 ? StopRequest::kLeave : sum[1] > 0 ? StopRequest::kFinish : StopRequest::kNone;
 }
 
-// Of an evaluation: each image was one rank's, whose verdict the others get.
+// Of an evaluation: each sample was one rank's, whose verdict the others get.
 void Trainer::AddUp(Totals *totals) {
   if (!ranks_.several()) return;
   std::vector<double> sums = {totals->loss, static_cast<double>(totals->correct), static_cast<double>(totals->images)};

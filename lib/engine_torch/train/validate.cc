@@ -8,14 +8,16 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "engine_torch/models/load.h"
-#include "engine_torch/models/registry.h"
+#include "engine_torch/train/data_sets.h"
 #include "engine_torch/train/device.h"
 #include "engine_torch/train/image_sets.h"
 #include "engine_torch/train/loss.h"
 #include "engine_torch/train/machine.h"
+#include "engine_torch/train/new_model.h"
 #include "engine_torch/train/optimizer.h"
 #include "engine_torch/train/parameters.h"
 #include "engine_torch/train/precision.h"
@@ -70,10 +72,11 @@ int64_t CopiedWeightBytes(const ImageClassifier &model, Precision precision) {
   return bytes;
 }
 
-// Bytes that one image leaves behind for the backward pass.
-int64_t ActivationBytes(ImageClassifier *model, const TrainSettings &settings) {
+// Bytes that one sample leaves behind for the backward pass.
+int64_t ActivationBytes(ImageClassifier *model, const TrainSettings &settings, std::vector<int64_t> sample_shape) {
   const auto meter = std::make_shared<MemoryMeter>();
-  const at::Tensor images = at::zeros({2, 3, settings.crop, settings.crop});
+  sample_shape.insert(sample_shape.begin(), 2);
+  const at::Tensor images = at::zeros(sample_shape);
   model->train();
   at::Tensor kept;
   int64_t live = 0;
@@ -87,17 +90,17 @@ int64_t ActivationBytes(ImageClassifier *model, const TrainSettings &settings) {
   return std::max<int64_t>(live, 0) / 2 + images.numel() * 2;
 }
 
-void ReportModel(const TrainSettings &settings, const std::string &weights_path, int64_t classes, Report *report) {
+void ReportModel(const TrainSettings &settings, const std::string &weights_path,
+                 const std::vector<int64_t> &sample_shape, int64_t classes, Report *report) {
+  const int64_t train_samples = report->json().GetInt64("train_images", 0);
   std::shared_ptr<ImageClassifier> model;
-  const bool made = report->Try([&] {
-    CheckCrop(FindArchitecture(settings.architecture), settings.crop);
-    model = MakeModel(settings.architecture, std::max<int64_t>(classes, 1));
-  });
+  const bool made = report->Try([&] { model = NewModel(settings, sample_shape, std::max<int64_t>(classes, 1)); });
   if (!made) return;
   if (!weights_path.empty()) {
     report->Try([&] { LoadWeights(model.get(), OpenWeights(weights_path), {.allow_head_mismatch = true}); });
   }
   if (settings.mode == TrainMode::kFeature) FreezeBackbone(model.get());
+  if (train_samples > 0) report->Try([&] { CheckSteps(*model, settings, train_samples); });
   report->Try([&] { FreezeMatching(model.get(), settings.freeze); });
   report->Try([&] { GroupParameters(*model, settings.optimizer.lr_factors); });
   int64_t parameters = 0;
@@ -113,7 +116,7 @@ void ReportModel(const TrainSettings &settings, const std::string &weights_path,
     const int64_t copies = 2 + StatesPerParameter(settings.optimizer) + (settings.ema_decay > 0 ? 1 : 0);
     const int64_t images = settings.micro_batch_size > 0 ? settings.micro_batch_size : settings.batch_size;
     const int64_t memory = 4 * (parameters + copies * trained) + CopiedWeightBytes(*model, settings.precision) +
-                           images * ActivationBytes(model.get(), settings);
+                           images * ActivationBytes(model.get(), settings, sample_shape);
     report->json().Set("memory_bytes", memory);
   } catch (const std::exception &) {
     report->Problem("images of " + std::to_string(settings.crop) + " pixels are too small for " +
@@ -153,18 +156,18 @@ FoundImages FindImages(const TrainSettings &settings, Report *report) {
   return found;
 }
 
-void ReportTraining(const image::ImageFolder &train, const TrainSettings &settings, Report *report) {
-  const auto images = static_cast<int64_t>(train.samples.size());
-  const int64_t steps = (images + settings.batch_size - 1) / settings.batch_size;
-  report->json().Set("classes", Json(train.classes)).Set("train_images", images);
+void ReportTraining(int64_t samples, const std::vector<std::string> &classes, const std::vector<int64_t> &counts,
+                    const TrainSettings &settings, Report *report) {
+  const int64_t steps = (samples + settings.batch_size - 1) / settings.batch_size;
+  report->json().Set("classes", Json(classes)).Set("train_images", samples);
   report->json().Set("steps_per_epoch", steps).Set("total_steps", steps * settings.epochs);
-  if (settings.task == Task::kClassification && train.classes.size() == 1)
-    report->Warning("there is only one class: every prediction will be '" + train.classes.front() + "'");
+  if (settings.task == Task::kClassification && classes.size() == 1)
+    report->Warning("there is only one class: every prediction will be '" + classes.front() + "'");
   if (settings.sampling == Sampling::kWeighted && settings.loss.class_weights == "balanced") {
     report->Warning(
         "data.sampling weighted and loss.class_weights balanced both make up for rare classes: one of them is enough");
   }
-  report->Try([&] { Loss(settings.loss, ClassCounts(train), c10::kCPU); });
+  report->Try([&] { Loss(settings.loss, counts, c10::kCPU); });
 }
 
 int64_t ReportBadImages(const std::vector<image::Sample> &samples, const TrainSettings &settings, Json *list,
@@ -184,24 +187,77 @@ int64_t ReportBadImages(const std::vector<image::Sample> &samples, const TrainSe
   return fatal;
 }
 
-void ReportImages(const image::ImageFolder &train, const image::ImageFolder &validation, const TrainSettings &settings,
-                  Report *report) {
-  Json list = Json::Array();
-  const int64_t bad_train = ReportBadImages(train.samples, settings, &list, report);
-  const int64_t bad_validation = ReportBadImages(validation.samples, settings, &list, report);
-  report->json().Set("bad_images", list);
-  const int64_t bad = bad_train + bad_validation;
+// How many of how many.
+struct BadCount {
+  int64_t bad = 0;
+  size_t of = 0;
+  bool AllAreBad() const { return bad == static_cast<int64_t>(of); }
+};
+
+void TellBad(const BadCount &train, const BadCount &validation, const TrainSettings &settings, Report *report) {
+  const int64_t bad = train.bad + validation.bad;
   if (bad == 0) return;
-  const std::string line = std::to_string(bad) + (bad == 1 ? " image" : " images") + " cannot be read";
+  const std::string line =
+      std::to_string(bad) + " " + settings.Noun() + (bad == 1 ? " cannot be read" : "s cannot be read");
   if (settings.bad_images == BadImages::kFail) {
     report->Problem(line + ", and data.bad_images is fail");
-  } else if (bad_train == static_cast<int64_t>(train.samples.size()) ||
-             bad_validation == static_cast<int64_t>(validation.samples.size())) {
-    report->Problem(line + ": none is left to " +
-                    (bad_train == static_cast<int64_t>(train.samples.size()) ? "train on" : "validate with"));
+  } else if (train.AllAreBad() || validation.AllAreBad()) {
+    report->Problem(line + ": none is left to " + (train.AllAreBad() ? "train on" : "validate with"));
   } else {
     report->Warning(line + " and would be left out");
   }
+}
+
+void ReportImages(const image::ImageFolder &train, const image::ImageFolder &validation, const TrainSettings &settings,
+                  Report *report) {
+  Json list = Json::Array();
+  const BadCount bad_train = {ReportBadImages(train.samples, settings, &list, report), train.samples.size()};
+  const BadCount bad_validation = {ReportBadImages(validation.samples, settings, &list, report),
+                                   validation.samples.size()};
+  report->json().Set("bad_images", list);
+  TellBad(bad_train, bad_validation, settings, report);
+}
+
+// Every sample is loaded once.
+BadCount ReportBadSamples(Dataset *dataset, Json *list) {
+  const std::unique_ptr<Dataset::Reader> reader = dataset->NewReader();
+  std::vector<float> floats(static_cast<size_t>(dataset->SampleSize()));
+  for (size_t i = 0; i < dataset->size(); ++i) reader->Load(i, 0, 0, floats.data());
+  const auto bad = dataset->bad();
+  for (const auto &[index, reason] : bad) {
+    list->Append(Json::Object().Set("path", dataset->NameOf(index)).Set("reason", reason));
+  }
+  return {static_cast<int64_t>(bad.size()), dataset->size()};
+}
+
+// Answers the shape of a sample and how many outputs the targets ask for, as far as they are found.
+std::pair<std::vector<int64_t>, int64_t> ReportArrays(const TrainSettings &settings, bool check, Report *report) {
+  DataSets sets;
+  const bool opened = report->Try([&] { sets = OpenDataSets(settings, std::make_shared<MemoryBudget>(0)); });
+  if (!opened) return {};
+  for (const std::string &note : sets.notes) report->Warning(note);
+  ReportTraining(static_cast<int64_t>(sets.train->size()), sets.train->classes(), sets.train->ClassCounts(), settings,
+                 report);
+  report->json().Set("validation_images", static_cast<int64_t>(sets.validation->size()));
+  if (check) {
+    Json list = Json::Array();
+    const BadCount bad_train = ReportBadSamples(sets.train.get(), &list);
+    const BadCount bad_validation = ReportBadSamples(sets.validation.get(), &list);
+    report->json().Set("bad_images", list);
+    TellBad(bad_train, bad_validation, settings, report);
+  }
+  return {sets.train->SampleShape(), OutputsOf(*sets.train)};
+}
+
+// The same of images.
+std::pair<std::vector<int64_t>, int64_t> ReportImageSets(const TrainSettings &settings, bool check, Report *report) {
+  const auto [train, validation] = FindImages(settings, report);
+  if (train) {
+    ReportTraining(static_cast<int64_t>(train->samples.size()), train->classes, ClassCounts(*train), settings, report);
+  }
+  if (validation) report->json().Set("validation_images", static_cast<int64_t>(validation->samples.size()));
+  if (train && validation && check) ReportImages(*train, *validation, settings, report);
+  return {{3, settings.crop, settings.crop}, train ? static_cast<int64_t>(train->classes.size()) : 1};
 }
 
 void ReportDevice(const TrainSettings &settings, Report *report) {
@@ -217,12 +273,10 @@ void ReportDevice(const TrainSettings &settings, Report *report) {
 
 Json ValidateTraining(const TrainSettings &settings, const std::string &weights_path, bool check_images) {
   Report report;
-  const auto [train, validation] = FindImages(settings, &report);
-  if (train) ReportTraining(*train, settings, &report);
-  if (validation) report.json().Set("validation_images", static_cast<int64_t>(validation->samples.size()));
-  if (train && validation && check_images) ReportImages(*train, *validation, settings, &report);
+  const auto [sample_shape, outputs] = settings.arrays.empty() ? ReportImageSets(settings, check_images, &report)
+                                                               : ReportArrays(settings, check_images, &report);
   report.Try([&] { ReportDevice(settings, &report); });
-  ReportModel(settings, weights_path, train ? static_cast<int64_t>(train->classes.size()) : 1, &report);
+  if (!sample_shape.empty()) ReportModel(settings, weights_path, sample_shape, outputs, &report);
   return report.Take();
 }
 

@@ -13,16 +13,16 @@ std::shared_ptr<const MappedFile> MappedFile::Open(const std::filesystem::path &
   // Opening a pipe must not wait for a writer.
   const UniqueFd file_descriptor = OpenFile(path, O_RDONLY | O_NONBLOCK);
   struct stat status {};
-  if (fstat(file_descriptor.get(), &status) != 0) throw Error::FromErrno(errno, "read weight file", path.string());
+  if (fstat(file_descriptor.get(), &status) != 0) throw Error::FromErrno(errno, "read", path.string());
   if (!S_ISREG(status.st_mode)) {
-    throw Error(Status::kUnsupported, "'" + path.string() + "' is not a file: give the weight file itself",
+    throw Error(Status::kUnsupported, "'" + path.string() + "' is not a file: give the file itself",
                 {{"path", path.string()}});
   }
   std::shared_ptr<MappedFile> file(new MappedFile);
   file->size_ = static_cast<size_t>(status.st_size);
   if (file->size_ == 0) return file;  // mmap refuses empty files; the readers say what is wrong with one
   void *address = mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, file_descriptor.get(), 0);
-  if (address == MAP_FAILED) throw Error::FromErrno(errno, "map weight file", path.string());
+  if (address == MAP_FAILED) throw Error::FromErrno(errno, "map", path.string());
   file->address_ = address;
   return file;
 }

@@ -17,8 +17,9 @@ namespace trainyard {
 
 using Bytes = std::span<const std::byte>;
 
-// The file's bytes, mapped read-only. LoadWeights() copies the tensors out and lets go, so that the mapping is short
-// lived: a file cut short by another program while mapped would be a SIGBUS (our own writers replace by rename).
+// The file's bytes, mapped read-only. A file cut short by another program while mapped is a SIGBUS (our own writers
+// replace by rename): LoadWeights() copies the tensors out and lets go; arrays to learn from stay mapped in a process
+// that does nothing else.
 class MappedFile {
  public:
   static std::shared_ptr<const MappedFile> Open(const std::filesystem::path &path);

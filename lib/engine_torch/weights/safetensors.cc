@@ -31,7 +31,8 @@ struct DTypeName {
 constexpr DTypeName kDTypes[] = {
     {DType::kFloat64, "F64"}, {DType::kFloat32, "F32"}, {DType::kFloat16, "F16"}, {DType::kBFloat16, "BF16"},
     {DType::kInt64, "I64"},   {DType::kInt32, "I32"},   {DType::kInt16, "I16"},   {DType::kInt8, "I8"},
-    {DType::kUInt8, "U8"},    {DType::kBool, "BOOL"},
+    {DType::kUInt64, "U64"},  {DType::kUInt32, "U32"},  {DType::kUInt16, "U16"},  {DType::kUInt8, "U8"},
+    {DType::kBool, "BOOL"},
 };
 
 const char *SafetensorsName(DType dtype) {

@@ -33,6 +33,12 @@ DTypeFacts FactsOf(DType dtype) {
       return {2, "int16"};
     case DType::kInt8:
       return {1, "int8"};
+    case DType::kUInt64:
+      return {8, "uint64"};
+    case DType::kUInt32:
+      return {4, "uint32"};
+    case DType::kUInt16:
+      return {2, "uint16"};
     case DType::kUInt8:
       return {1, "uint8"};
     case DType::kBool:

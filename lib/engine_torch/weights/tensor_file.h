@@ -1,6 +1,6 @@
-// What every weight file reader yields: named tensors that point into the file, and the file kept alive. No LibTorch
-// here, so that the readers can be fuzzed and run under sanitizers. Thread rule: a value; immutable once returned, may
-// be read from many threads.
+// What every reader of weights and arrays yields: named tensors that point into the file, and the file kept alive. No
+// LibTorch here, so that the readers can be fuzzed and run under sanitizers. Thread rule: a value; immutable once
+// returned, may be read from many threads.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,21 @@
 
 namespace trainyard {
 
-enum class DType { kFloat64, kFloat32, kFloat16, kBFloat16, kInt64, kInt32, kInt16, kInt8, kUInt8, kBool };
+enum class DType {
+  kFloat64,
+  kFloat32,
+  kFloat16,
+  kBFloat16,
+  kInt64,
+  kInt32,
+  kInt16,
+  kInt8,
+  kUInt64,
+  kUInt32,
+  kUInt16,
+  kUInt8,
+  kBool
+};
 
 // Bytes of one element.
 size_t SizeOf(DType dtype);

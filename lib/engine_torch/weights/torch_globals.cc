@@ -161,7 +161,8 @@ std::string_view StorageOf(DType dtype) {
   for (const ElementType &type : kElementTypes) {
     if (type.dtype == dtype) return type.storage;
   }
-  throw Error::Internal("a tensor's dtype has no storage type");
+  throw Error(Status::kUnsupported, std::string("torch.save's format has no storage for ") + NameOf(dtype) +
+                                        ": convert the tensor, or write safetensors");
 }
 
 }  // namespace trainyard

@@ -3,6 +3,8 @@
 //   export_driver operators                              the names of those that can be exported
 //   export_driver make <architecture> <side> <classes> <out directory>   a model as a training job writes it, with
 //                                                        weights and statistics that no initialisation gives
+//   export_driver make_layers <layers> <shape> <task> <out directory>   the same of a network for arrays: model.layers,
+//                                                        a sample's shape ("4,5") and task 0 to 2
 //   export_driver batch <file>                           exports: lines of model, options, output, tab-separated; one
 //                                                        line each: "ok <seconds> <operators that were translated>" or
 //                                                        "error <status> <message>"
@@ -22,6 +24,7 @@
 #include "engine_torch/image/transforms.h"
 #include "engine_torch/models/load.h"
 #include "engine_torch/models/registry.h"
+#include "engine_torch/models/sequential.h"
 #include "engine_torch/tensor_output.h"
 #include "engine_torch/weights/safetensors.h"
 #include "util/error.h"
@@ -54,6 +57,23 @@ void Make(const std::string &name, int side, int classes, const std::string &dir
   description.mean = {0.485f, 0.456f, 0.406f};
   description.std = {0.229f, 0.224f, 0.225f};
   for (int i = 0; i < classes; ++i) description.classes.push_back("class \"" + std::to_string(i) + "\" é");
+  MakeDirs(directory);
+  WriteModel(directory, description, *model);
+}
+
+void MakeLayers(const std::string &layers, const std::string &shape, int task, const std::string &directory) {
+  torch::manual_seed(7);
+  ModelDescription description;
+  description.task = static_cast<Task>(task);
+  description.architecture = "sequential";
+  description.layers = layers;
+  int64_t inputs = 1;
+  for (const std::string_view size : Split(shape, ',')) {
+    description.sample_shape.push_back(*ParseInt64(size));
+    inputs *= description.sample_shape.back();
+  }
+  const std::shared_ptr<ImageClassifier> model = MakeSequential(inputs, layers);
+  for (int64_t i = 0; i < model->num_classes(); ++i) description.classes.push_back(std::to_string(i));
   MakeDirs(directory);
   WriteModel(directory, description, *model);
 }
@@ -121,6 +141,8 @@ int main(int argc, char **argv) {
       for (const onnx::Operator &row : onnx::Operators()) std::printf("%s\n", std::string(row.name).c_str());
     } else if (command == "make" && argc == 6) {
       Make(argv[2], std::stoi(argv[3]), std::stoi(argv[4]), argv[5]);
+    } else if (command == "make_layers" && argc == 6) {
+      MakeLayers(argv[2], argv[3], std::stoi(argv[4]), argv[5]);
     } else if (command == "batch" && argc == 3) {
       Batch(argv[2]);
     } else if (command == "logits" && argc == 5) {

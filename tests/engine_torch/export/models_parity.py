@@ -121,12 +121,41 @@ def inside(name, model):
     print(f"{name}, preprocessing inside: {worst:.2g}", flush=True)
 
 
+def arrays(task, shape, layers):
+    """Networks for arrays, whose model.json tells shape and layers."""
+    model, name = at("model"), f"arrays, task {task}"
+    call("make_layers", json.dumps(layers), ",".join(map(str, shape)), task, model)
+    rng = numpy.random.default_rng(5)
+    inputs = {str(n): rng.standard_normal((n, *shape), dtype=numpy.float32) for n in (1, 7)}
+    save_file(inputs, at("inputs"))
+    call("logits", model, at("inputs"), at("ours"))
+    session = export(model, {}, at("m.onnx"))
+    if failures:
+        return
+    ours = load_file(at("ours"))
+    value = session.get_inputs()[0]
+    if value.name != "inputs" or value.shape[1:] != list(shape):
+        failures.append(f"{name}: the input is {value.name} {value.shape}")
+    for key, samples in inputs.items():
+        close(f"{name}, batch {key}", ours[key], run(session, samples))
+    if session.get_modelmeta().custom_metadata_map["task"] != ("array_classification", "array_multilabel", "array_regression")[task]:
+        failures.append(f"{name}: {session.get_modelmeta().custom_metadata_map}")
+    session = export(model, {"softmax": True}, at("m.onnx"))
+    told = {0: softmax, 1: lambda x: 1 / (1 + numpy.exp(-x)), 2: lambda x: x}[task](ours["7"])
+    close(f"{name}, softmax", told, run(session, inputs["7"]))
+    print(f"{name}: done", flush=True)
+
+
 names = call("architectures").split()
 if len(names) < 4:
     failures.append(f"architectures: {names}")
 # Every way of exporting with the smallest of each family of operators; the others as they are by default.
 for name in names:
     compare(name, full=name in ("squeezenet1_1", "resnet18", "mobilenet_v3_small", "vit_b_16"))
+dense = [{"type": "linear", "out": 9}, {"type": "batch_norm"}, {"type": "gelu"}, {"type": "dropout"}, {"type": "linear", "out": 4}]
+arrays(0, (6,), dense)
+arrays(1, (2, 3), [{"type": "flatten"}, {"type": "linear", "out": 9}, {"type": "layer_norm"}, {"type": "silu"}, {"type": "linear", "out": 4}])
+arrays(2, (6,), [{"type": "linear", "out": 4}])
 folder.cleanup()
 for failure in failures[:40]:
     print("FAILED:", failure)

@@ -64,6 +64,31 @@ TEST(Report, OfNumbersSetsPredictedAgainstTrueOnes) {
   }
 }
 
+TEST(Report, OfSeveralNumbersHasARowForEachTheWorstFirst) {
+  TrainingReport report = NumbersReport({});
+  report.noun = "sample";
+  std::vector<NumberMetrics> outputs;
+  for (int i = 0; i < 6; ++i) {
+    std::vector<NumberAnswer> answers;
+    for (int k = 0; k < 20; ++k) answers.push_back({k * 1.0, k + (i == 4 ? 9 : i) * std::sin(k * 1.7)});
+    outputs.push_back(ComputeNumberMetrics(answers));
+    report.outputs.push_back({"out" + std::to_string(i), outputs.back()});
+  }
+  report.numbers = MeanOfOutputs(outputs);
+  // sklearn.metrics: the mean over the outputs of each one's.
+  double rmse = 0;
+  for (const NumberMetrics &one : outputs) rmse += one.rmse / 6;
+  EXPECT_DOUBLE_EQ(report.numbers->rmse, rmse);
+  const std::string html = RenderReport(report);
+  EXPECT_LT(html.find("<th scope=\"row\">out4</th>"), html.find("<th scope=\"row\">out5</th>"));
+  EXPECT_LT(html.find("<th scope=\"row\">out5</th>"), html.find("<th scope=\"row\">out0</th>"));
+  EXPECT_EQ(CountOf(html, "<svg"), 2u + kMostOutputPictures) << "loss, learning rate, four by true number";
+  EXPECT_THAT(html, HasSubstr("on 20 samples, mean of 6 outputs"));
+  EXPECT_THAT(html, HasSubstr("<h3>out4</h3>"));
+  EXPECT_THAT(html, Not(HasSubstr("<h3>out0</h3>")));
+  EXPECT_THAT(html, Not(HasSubstr("nopicture\">"))) << "of samples there are none";
+}
+
 TEST(Report, ScatterHasADotForEachImage) {
   EXPECT_EQ(RenderScatter({}), "");
   EXPECT_EQ(RenderScatter({{kNotMeasured, 1}, {1, INFINITY}}), "");
@@ -85,7 +110,7 @@ TEST(Report, OfLabelsHasARowForEach) {
         "macro mean", "loss 2.97", "no label", "label 1, label 2"}) {
     EXPECT_THAT(html, HasSubstr(part));
   }
-  EXPECT_EQ(CountOf(html, "title=\"not defined: all images have the label"), 2u) << "label 1, which no image has";
+  EXPECT_EQ(CountOf(html, "title=\"not defined: all have the label"), 2u) << "label 1, which no image has";
   EXPECT_EQ(CountOf(html, "<svg"), 3u);
   for (const char *part : {"Confusion matrix", "There are no results", "taken for another class"}) {
     EXPECT_THAT(html, Not(HasSubstr(part))) << part;

@@ -107,9 +107,9 @@ class DeviceImagesTest : public testing::Test {
     }
     WriteFileAtomic(JoinPath(directory_.path(), "train/red/empty.jpg"), "");
   }
-  std::unique_ptr<Dataset> Open(bool augment) const {
-    return std::make_unique<Dataset>(image::ReadImageFolder(JoinPath(directory_.path(), "train")), Transform(48),
-                                     augment, 7, std::make_shared<MemoryBudget>(0));
+  std::unique_ptr<ImageDataset> Open(bool augment) const {
+    return std::make_unique<ImageDataset>(image::ReadImageFolder(JoinPath(directory_.path(), "train")), Transform(48),
+                                          augment, 7, std::make_shared<MemoryBudget>(0));
   }
   TempDir directory_;
 };
@@ -118,7 +118,7 @@ TEST_F(DeviceImagesTest, EpochsAreTheLoaders) {
   const std::vector<double> kWeights = {1, 2, 1, 1, 5, 1, 0, 1, 1, 1, 3, 1, 1};
   for (const auto &[augment, weighted] :
        std::vector<std::pair<bool, bool>>{{true, false}, {false, false}, {true, true}}) {
-    const std::unique_ptr<Dataset> ours = Open(augment), other = Open(augment);
+    const std::unique_ptr<ImageDataset> ours = Open(augment), other = Open(augment);
     const Sampler sampler(7, ours->size(), weighted ? kWeights : std::vector<double>());
     DeviceImages images(ours.get(), &sampler, at::kCPU, 5);
     ASSERT_TRUE(images.Fill(2));

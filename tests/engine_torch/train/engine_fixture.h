@@ -194,7 +194,7 @@ inline std::string Bytes(const NamedTensor &tensor) {
 }
 
 // A directory with images (4 a class to train on, 2 to validate with) and room for outputs.
-class EngineTest : public testing::Test {
+class EngineTest : public ::testing::Test {
  protected:
   void SetUp() override { MakeImages(data_, 4, 2); }
   std::string At(const std::string &name) const { return JoinPath(directory_.path(), name); }

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "engine_torch/train/image_dataset.h"
 #include "engine_torch/train/loader.h"
 #include "engine_torch/train/sampler.h"
 
@@ -16,7 +17,8 @@ int main(int argc, char **argv) {
     image::TransformConfig transform;
     transform.mean = {0.485f, 0.456f, 0.406f};
     transform.std = {0.229f, 0.224f, 0.225f};
-    Dataset dataset(image::ReadImageFolder(argv[1]), transform, /*augment=*/true, 0, std::make_shared<MemoryBudget>(0));
+    ImageDataset dataset(image::ReadImageFolder(argv[1]), transform, /*augment=*/true, 0,
+                         std::make_shared<MemoryBudget>(0));
     const int threads = std::atoi(argv[3]);
     Loader loader(threads, threads + 2, /*own_libtorch=*/true);
     for (uint32_t epoch = 1; epoch <= static_cast<uint32_t>(std::atoi(argv[2])); ++epoch) {

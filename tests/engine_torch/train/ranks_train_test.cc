@@ -6,12 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "engine_torch/train/array_files.h"
 #include "engine_torch/train/engine_fixture.h"
 
 namespace trainyard {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 class RanksTrainTest : public EngineTest {
  protected:
@@ -68,6 +69,28 @@ TEST_F(RanksTrainTest, HaveTheLossesOfOneProcessWithTheDoubledBatch) {
                                               {"model.cache_features", 2},
                                               {"train.epochs", 3}});
   ExpectSame(Changed(config, {{"train.batch_size", 2}}), Changed(config, {{"train.batch_size", 4}}), 1e-5);
+}
+
+TEST_F(RanksTrainTest, OnArraysHaveThemToo) {
+  const std::string path = At("arrays");
+  testing::Noise noise(9);
+  for (const char *prefix : {"", "validation_"}) {
+    const std::string before = prefix;
+    testing::WriteArray<float>(path, before + "inputs", {16, 4}, noise.Many(64));
+    testing::WriteArray<float>(path, before + "targets", {16, 2}, noise.Many(32));
+  }
+  const Json config =
+      Changed(Config(""),
+              {{"data.arrays", path}, {"task", "regression"}, {"model.architecture", "mlp"}, {"optimizer.lr", 0.1}});
+  const Result two = TrainOnTwo("two", Changed(config, {{"train.batch_size", 4}}));
+  ASSERT_EQ(two.status, 0) << two.log;
+  EXPECT_THAT(two.log, HasSubstr("all 2 ranks have the same weights"));
+  EXPECT_THAT(two.log, HasSubstr("a step has 4 samples on each"));
+  const TrainRun one = Run("one", Changed(config, {{"train.batch_size", 8}}));
+  ASSERT_TRUE(one.answer.ok()) << one.answer.message;
+  const std::vector<double> got = two.json.Get("val_loss").AsDoubleList(), alone = Values(one, "val/loss");
+  ASSERT_EQ(got.size(), alone.size());
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], alone[i], 1e-5);
 }
 
 TEST_F(RanksTrainTest, TellTheAreaUnderTheCurveOfAllTheirImages) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine_torch/train/answers.h"
+#include "engine_torch/train/image_dataset.h"
 #include "engine_torch/train/image_sets.h"
 #include "engine_torch/train/sampler.h"
 #include "util/error.h"
@@ -126,9 +127,13 @@ TEST(Sampler, DrawsInProportionToTheWeights) {
   EXPECT_THAT(Sampler::RepeatsIn({2, 4, 2, 2, 4, 1}, 6), ElementsAre(0, 0, 1, 2, 1, 0));
 }
 
-std::map<std::string, double> Metrics(Task task, const image::ImageFolder &folder, const Answers &answers) {
+ImageDataset DatasetOf(const image::ImageFolder &folder, Task task) {
+  return {folder, image::TransformConfig(), /*augment=*/false, 0, std::make_shared<MemoryBudget>(0), task};
+}
+
+std::map<std::string, double> Metrics(Task task, const Dataset &dataset, const Answers &answers) {
   std::map<std::string, double> values;
-  for (const TaskMetric &metric : MetricsOf(task, folder, answers)) values[metric.name] = metric.value;
+  for (const TaskMetric &metric : MetricsOf(task, dataset, answers)) values[metric.name] = metric.value;
   return values;
 }
 
@@ -141,18 +146,19 @@ TEST(Answers, OfLabelsAreSetAgainstThoseOfTheImages) {
     sample.labels = labels;
     folder.samples.push_back(sample);
   }
+  const ImageDataset dataset = DatasetOf(folder, Task::kMultilabel);
   Answers answers(4, 3);
-  EXPECT_TRUE(answers.empty() && Metrics(Task::kMultilabel, folder, answers).empty());
+  EXPECT_TRUE(answers.empty() && Metrics(Task::kMultilabel, dataset, answers).empty());
   // Batches in any order; the last image could not be read.
   answers.Add(at::tensor({-1.0f, 1.0f, -1.0f, 1.0f, -1.0f, -1.0f}).view({2, 3}), {2, 0});
   answers.Add(at::tensor({2.0f, 0.5f, -3.0f}).view({1, 3}), {1});
   EXPECT_THAT(answers.Samples(), ElementsAre(0, 1, 2));
   EXPECT_EQ(answers.Value(1, 1), 0.5f);
-  const report::LabelMetrics metrics = LabelMetricsOf(folder, answers);
+  const report::LabelMetrics metrics = LabelMetricsOf(dataset, answers);
   EXPECT_EQ(metrics.images, 3);
   EXPECT_EQ(metrics.all_right, 1);
   // Label 0: 2 right, 1 missed; label 1: 1 right, 1 wrongly told; label 2: never there.
-  const std::map<std::string, double> values = Metrics(Task::kMultilabel, folder, answers);
+  const std::map<std::string, double> values = Metrics(Task::kMultilabel, dataset, answers);
   EXPECT_DOUBLE_EQ(values.at("val/f1_micro"), 2.0 * 3 / (2.0 * 3 + 1 + 1));
   EXPECT_DOUBLE_EQ(values.at("val/f1_macro"), (4.0 / 5 + 2.0 / 3 + 0) / 3);
   EXPECT_DOUBLE_EQ(values.at("val/average_precision_macro"), (1 + 1) / 2.0);
@@ -160,22 +166,23 @@ TEST(Answers, OfLabelsAreSetAgainstThoseOfTheImages) {
   // What torch's binary_cross_entropy_with_logits makes of the image.
   const at::Tensor loss = at::binary_cross_entropy_with_logits(at::tensor({-1.0, 1.0, -1.0}, at::kDouble),
                                                                at::tensor({1.0, 1.0, 0.0}, at::kDouble));
-  EXPECT_NEAR(ErrorOf(Task::kMultilabel, folder, answers, 2), loss.item<double>(), 1e-12);
+  EXPECT_NEAR(ErrorOf(Task::kMultilabel, dataset, answers, 2), loss.item<double>(), 1e-12);
 }
 
 TEST(Answers, OfNumbersAreSetAgainstThoseOfTheImages) {
   image::ImageFolder folder = FolderOf({4});
   const std::vector<double> truth = {3, -0.5, 2, 7};
   for (size_t i = 0; i < 4; ++i) folder.samples[i].value = truth[i];
+  const ImageDataset dataset = DatasetOf(folder, Task::kRegression);
   Answers answers(4, 1);
   // The example of r2_score's documentation.
   answers.Add(at::tensor({2.0f, 8.0f}).view({2, 1}), {2, 3});
   answers.Add(at::tensor({2.5f, 0.0f}).view({2, 1}), {0, 1});
-  const std::map<std::string, double> values = Metrics(Task::kRegression, folder, answers);
+  const std::map<std::string, double> values = Metrics(Task::kRegression, dataset, answers);
   EXPECT_NEAR(values.at("val/r2"), 0.948608137, 1e-9);
   EXPECT_DOUBLE_EQ(values.at("val/mae"), 0.5);
   EXPECT_DOUBLE_EQ(values.at("val/rmse"), std::sqrt(0.375));
-  EXPECT_DOUBLE_EQ(ErrorOf(Task::kRegression, folder, answers, 3), 1);
+  EXPECT_DOUBLE_EQ(ErrorOf(Task::kRegression, dataset, answers, 3), 1);
 }
 
 class ManifestSets : public testing::Test {

@@ -135,6 +135,21 @@ inline std::string Safetensors(const std::string &header, const std::string &dat
   return Raw(static_cast<uint64_t>(header.size())) + header + data;
 }
 
+// `version` 1 to 3; padded as numpy.save does.
+inline std::string NpyOfHeader(std::string header, const std::string &data, char version = 1) {
+  const size_t fixed = version == 1 ? 10 : 12;
+  header.resize((fixed + header.size() + 64) / 64 * 64 - fixed, ' ');
+  header.back() = '\n';
+  const std::string length =
+      version == 1 ? Raw(static_cast<uint16_t>(header.size())) : Raw(static_cast<uint32_t>(header.size()));
+  return std::string("\x93NUMPY") + version + std::string(1, '\0') + length + header + data;
+}
+
+// descr: "<f4"; shape: "(2, 3)".
+inline std::string Npy(const std::string &descr, const std::string &shape, const std::string &data) {
+  return NpyOfHeader("{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape + ", }", data);
+}
+
 // A directory of its own, removed at the end.
 class TempDirectory {
  public:
