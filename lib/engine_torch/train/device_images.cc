@@ -107,8 +107,8 @@ bool DeviceImages::CanDo(const image::TransformConfig &transform) {
          random.rotation.degrees == 0 && random.grayscale == 0 && random.erasing.probability == 0;
 }
 
-DeviceImages::DeviceImages(ImageDataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size, int rank,
-                           int ranks)
+DeviceImages::DeviceImages(ImageDataset *dataset, const Sampler *sampler, c10::Device device, int64_t batch_size,
+                           int rank, int ranks)
     : dataset_(dataset),
       sampler_(sampler),
       device_(device),

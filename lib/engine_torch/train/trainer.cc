@@ -144,8 +144,8 @@ void Trainer::FillDevice() {
                   "this transform does more (data.cache gpu)");
     return;
   }
-  auto images = std::make_unique<DeviceImages>(pictures, sampler_.get(), device_, settings_.batch_size,
-                                               ranks_.rank(), ranks_.count());
+  auto images = std::make_unique<DeviceImages>(pictures, sampler_.get(), device_, settings_.batch_size, ranks_.rank(),
+                                               ranks_.count());
   if (images->Fill(settings_.workers > 0 ? settings_.workers : AvailableCpus() / ranks_.on_this_machine())) {
     device_images_ = std::move(images);
   } else {

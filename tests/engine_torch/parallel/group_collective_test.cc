@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <vector>
@@ -99,6 +100,8 @@ TEST_F(GroupCollectiveTest, OneThatGoesEndsTheOthersWaiting) {
     EXPECT_EQ(MessageOf([&] { collective->Barrier(); }), what);
     EXPECT_EQ(MessageOf([&] { collective->AllReduce(values, Reduction::kSum); }), what);
     EXPECT_EQ(MessageOf([&] { collective->Broadcast(values, 0); }), what);
+    // By the line's thread, after it has told those who wait.
+    for (int i = 0; i < 3000 && !group->aborted(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     if (group->aborted()) ++aborted;
   });
   EXPECT_EQ(aborted, 2);
