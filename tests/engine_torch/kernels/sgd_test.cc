@@ -3,6 +3,8 @@
 
 #include <ATen/Parallel.h>
 
+#include <limits>
+
 #include "engine_torch/kernels/compare.h"
 
 namespace trainyard {
@@ -61,6 +63,19 @@ TEST(SgdTest, GivesTheBitsOfLibTorch) {
       }
     }
   }
+}
+
+// Where a unit has died its gradients are 0, and its momenta become ever smaller.
+TEST(SgdTest, MomentaEndAtZero) {
+  const at::Tensor parameter = at::ones({40}), gradient = at::zeros({40}), momentum = at::full({40}, 1e-30);
+  for (int step = 0; step < 400; ++step) SgdStep({parameter}, {gradient}, {momentum}, {0.1, 0.9, 0, false});
+  EXPECT_TRUE(parameter.equal(at::ones({40})));
+#if defined(__x86_64__)
+  EXPECT_TRUE(momentum.equal(at::zeros({40})));
+#endif
+  // As before for everything else.
+  volatile float smallest = std::numeric_limits<float>::denorm_min();
+  EXPECT_GT(smallest * 2, 0);
 }
 
 TEST(SgdTest, LeavesWhatDoesNotFit) {
