@@ -108,7 +108,7 @@ void SgdStep(const std::vector<at::Tensor> &parameters, const std::vector<at::Te
   const auto move = [&](size_t i, int64_t first, int64_t end) {
     float *const parameter = MutableData(parameters[i]);
     const float *const gradient = Data(gradients[i]);
-    if (momenta.empty()) return MovePlainly(parameter + first, gradient + first, end - first, used);
+    if (rates.momentum == 0) return MovePlainly(parameter + first, gradient + first, end - first, used);
     float *const momentum = MutableData(momenta[i]);
     const int64_t split = std::clamp(parameters[i].numel() / kLanes * kLanes, first, end);
     MoveWithMomentum(parameter + first, gradient + first, momentum + first, split - first, used, rates.nesterov, false);

@@ -11,7 +11,7 @@ namespace trainyard {
 
 struct SgdRates {
   double lr = 0;
-  double momentum = 0;  // 0: without momenta
+  double momentum = 0;  // 0: momenta are not looked at
   double weight_decay = 0;
   bool nesterov = false;
 };
@@ -19,7 +19,8 @@ struct SgdRates {
 // On a CPU that multiplies and adds at once, float32, each in memory of its own without gaps.
 bool FitsSgd(const std::vector<at::Tensor> &parameters);
 
-// Each of `gradients` and `momenta` (empty without momentum) lies in memory as its parameter does. dampening is 0.
+// Each of `gradients` and `momenta` (there may be none without momentum) lies in memory as its parameter does.
+// dampening is 0.
 void SgdStep(const std::vector<at::Tensor> &parameters, const std::vector<at::Tensor> &gradients,
              const std::vector<at::Tensor> &momenta, const SgdRates &rates);
 

@@ -65,6 +65,12 @@ TEST(SgdTest, GivesTheBitsOfLibTorch) {
   }
 }
 
+TEST(SgdTest, LeavesMomentaAloneWithoutMomentum) {
+  const at::Tensor momentum = at::full({40}, 3.0);
+  SgdStep({at::ones({40})}, {at::ones({40})}, {momentum}, {0.1, 0, 0, false});
+  EXPECT_TRUE(momentum.equal(at::full({40}, 3.0)));
+}
+
 // Where a unit has died its gradients are 0, and its momenta become ever smaller.
 TEST(SgdTest, MomentaEndAtZero) {
   const at::Tensor parameter = at::ones({40}), gradient = at::zeros({40}), momentum = at::full({40}, 1e-30);
