@@ -1,7 +1,11 @@
 #include "engine_torch/train/array_file.h"
 
 #include <algorithm>
+#include <memory>
+#include <span>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "engine_torch/weights/bytes.h"
 #include "engine_torch/weights/npy.h"
@@ -71,6 +75,18 @@ void ReadSafetensors(ArrayFile *file, std::vector<std::string> *others) {
   }
 }
 
+// They are checked once and index what is counted: a file that somebody writes to must not change them.
+void KeepTargets(ArrayFile *file) {
+  for (const std::string &name : {std::string(kTargetsName), std::string(kValidationPrefix) + kTargetsName}) {
+    const auto found = file->arrays.find(name);
+    if (found == file->arrays.end()) continue;
+    std::span<const std::byte> &data = found->second.data;
+    const auto copy = std::make_shared<const std::vector<std::byte>>(data.begin(), data.end());
+    data = *copy;
+    file->owners.push_back(copy);
+  }
+}
+
 void CheckArray(const ArrayFile &file, const std::string &name) {
   const NamedTensor *array = file.Find(name);
   if (array != nullptr && !array->shape.empty() && array->shape[0] > 0) return;
@@ -108,6 +124,7 @@ ArrayFile OpenArrayFile(const std::string &path) {
                                  {{"path", path}, {"key", "data.arrays"}});
   }
   for (const auto &[name, array] : file.arrays) CheckArray(file, name);
+  KeepTargets(&file);
   for (const std::string &name : others) {
     file.notes.push_back("'" + path + "': '" + PrintableLine(name, 120) + "' is ignored: known are " +
                          Join(KnownNames(), ", "));

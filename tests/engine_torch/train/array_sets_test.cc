@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <functional>
 #include <limits>
 #include <string>
@@ -69,6 +70,19 @@ class ArraySets : public ::testing::Test {
   TempDir directory_;
   std::string path_ = JoinPath(directory_.path(), "arrays");
 };
+
+TEST_F(ArraySets, TargetsStayWhatTheyWereChecked) {
+  WriteSmall(Task::kClassification);
+  const DataSets sets = OpenArrays(Settings(Task::kClassification));
+  {
+    std::fstream file(JoinPath(path_, "targets.npy"), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-8, std::ios::end);
+    const int64_t beyond = 1000000;
+    file.write(reinterpret_cast<const char *>(&beyond), sizeof beyond);
+  }
+  EXPECT_EQ(sets.train->ClassOf(3), 0);
+  EXPECT_THAT(sets.train->ClassCounts(), ElementsAre(2, 2));
+}
 
 TEST_F(ArraySets, EveryTypeOfNumberBecomesFloats) {
   WriteSmall(Task::kClassification);
